@@ -1,0 +1,1 @@
+"""Predict how fast training will run in parallel."""

@@ -1,0 +1,77 @@
+"""What can go wrong, and how it is said.
+
+::
+
+    SimparError                    everything that simpar raises on purpose
+     ├─ InputError                 what a person wrote is wrong: exit status 2
+     ├─ ProgramError               a program breaks its own rules (``Program.check``)
+     └─ EngineError                a simulation could not go on: deadlock, overflowing time
+
+Every error carries ``problems``, a tuple of :class:`Problem`: all of them, not the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, where it stands, and one way out."""
+
+    file: str
+    """Name of the file as the user gave it; ``--set`` for an override on the command line; may be ''."""
+
+    line: int
+    """Line, from 1; 0 where there is none."""
+
+    col: int
+    """Column, from 1; 0 where there is none."""
+
+    path: str
+    """Path of the setting, ``network.bandwidth`` or ``strategies[2].algorithm``; may be ''."""
+
+    message: str
+    """What is wrong."""
+
+    fix: str
+    """What to write instead; may be ''."""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.col}" if self.line else self.file
+        said = f"{self.message}; {self.fix}" if self.fix else self.message
+        return ": ".join(part for part in (place, self.path, said) if part)
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the problem as ``simpar check --json`` prints it."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "col": self.col,
+            "path": self.path,
+            "message": self.message,
+            "fix": self.fix,
+        }
+
+
+class SimparError(Exception):
+    """Base of every error that simpar raises on purpose."""
+
+    def __init__(self, problems: Iterable[Problem] | str) -> None:
+        if isinstance(problems, str):
+            problems = (Problem("", 0, 0, "", problems, ""),)
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class InputError(SimparError):
+    """What a person wrote is wrong. The command line ends with exit status 2."""
+
+
+class ProgramError(SimparError):
+    """A program breaks its own rules; ``problems`` names the tasks."""
+
+
+class EngineError(SimparError):
+    """A simulation could not go on. The message names the tasks that were stuck."""

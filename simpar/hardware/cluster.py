@@ -1,0 +1,83 @@
+"""The machines: devices, servers and the network between them, as plain numbers.
+
+Everything is SI: seconds, bytes, bytes per second, FLOP/s. ``None`` means "not stated", never zero.
+:func:`simpar.hardware.build` makes a :class:`Cluster` from what a person wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What one worker computes with. Either its times were measured or its rate is known."""
+
+    name: str
+    """As people write it: ``V100 SXM2 16 GB``; ``measured`` for a device given by times."""
+
+    forward_s: float | None
+    """Measured seconds of one forward pass over ``measured_batch`` samples."""
+
+    backward_s: float | None
+    """Measured seconds of one backward pass, likewise."""
+
+    measured_batch: int | None
+    """Batch of those times; None where they belong to the scenario's own batch."""
+
+    flops_per_s: float | None
+    """FLOP/s that it reaches on this model's dtype: peak times efficiency."""
+
+    memory_bytes: float | None
+    """Memory; None where nothing is known, and then everything fits."""
+
+    memory_bytes_per_s: float | None
+    """Bandwidth of that memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What one parameter server does with what it receives."""
+
+    add_bytes_per_s: float | None
+    """Rate at which received gradients are added up; None: no time."""
+
+    update_bytes_per_s: float | None
+    """Rate at which parameters are updated; None: no time."""
+
+    threads: int
+    """Keys that it works on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A star: every worker and server has one full-duplex link to a switch that never blocks."""
+
+    bytes_per_s: float
+    """Payload rate of one direction of a worker's link."""
+
+    server_bytes_per_s: float
+    """The same of a server's link."""
+
+    latency_s: float
+    """Seconds from sender to receiver, once a message, over the whole path."""
+
+    overhead_s: float
+    """Seconds that each message occupies its channel before its bytes."""
+
+    sharing: str
+    """``fair`` (max-min among channels) or ``fifo`` (one message at a time a link)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Everything that a strategy needs to know of the machines."""
+
+    workers: int
+    device: Device
+    speeds: tuple[float, ...]
+    """Relative speed of each worker; 1.0 is the device as described, 0.5 takes twice as long."""
+
+    server: Server
+    network: Network | None
+    """None where the scenario describes none; only strategies without messages can run then."""

@@ -1,0 +1,133 @@
+"""The cluster that a scenario describes: what it says, completed from presets, as plain numbers.
+
+What a person writes by hand always wins over a preset. A rate is a peak times an efficiency, a bandwidth
+likewise. Assumed here: one device a worker, a star of full-duplex links, servers with links as fast as
+the workers' unless the scenario says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simpar.errors import InputError, Problem
+from simpar.hardware.cluster import Cluster, Device, Network, Server
+from simpar.hardware.devices import DevicePreset, load_devices
+from simpar.workload import DTYPE_BYTES, Workload
+
+if TYPE_CHECKING:
+    from simpar.scenario.schema import DeviceSpec, Scenario
+
+
+def build(scenario: Scenario, workload: Workload) -> Cluster:
+    """Return the machines of *scenario*, with the rate that its device reaches on *workload*'s element type.
+
+    ``flops_per_s`` is the peak (``cluster.device.flops``, else the preset's for the element type) times the
+    efficiency (``cluster.device.efficiency``, else the preset's for the element type, else 1). It is None
+    where neither is stated, and where both passes were measured: then nothing asks for it. A link's
+    payload rate is ``network.bandwidth`` times ``network.efficiency``.
+
+    Raises:
+        InputError: the preset has no rate for the element type, or no efficiency for it while the scenario
+            gives neither a rate nor an efficiency; ``cluster.speed`` names another number of workers.
+    """
+    problems: list[Problem] = []
+    cluster = scenario.cluster
+    device = _device(scenario, workload, problems)
+    speeds = (1.0,) * cluster.workers if cluster.speed is None else tuple(cluster.speed)
+    if len(speeds) != cluster.workers:
+        problems.append(
+            scenario.problem(
+                "cluster.speed",
+                f"gives {len(speeds)} speeds for {cluster.workers} workers",
+                "write one number a worker",
+            )
+        )
+    if problems:
+        raise InputError(problems)
+    return Cluster(cluster.workers, device, speeds, _server(scenario), _network(scenario))
+
+
+def _device(scenario: Scenario, workload: Workload, problems: list[Problem]) -> Device:
+    spec = scenario.cluster.device
+    if spec is None:
+        return Device("measured", None, None, None, None, None, None)
+    preset = None if spec.preset is None else load_devices()[spec.preset]
+    measured = spec.forward is not None and spec.backward is not None
+    memory, memory_bandwidth = spec.memory, spec.memory_bandwidth
+    if preset is not None:
+        memory = preset.memory.value if memory is None else memory
+        memory_bandwidth = preset.memory_bandwidth.value if memory_bandwidth is None else memory_bandwidth
+    return Device(
+        name=_name(spec, preset, measured),
+        forward_s=spec.forward,
+        backward_s=spec.backward,
+        measured_batch=spec.batch,
+        flops_per_s=None if measured else _rate(scenario, spec, preset, workload.dtype, problems),
+        memory_bytes=memory,
+        memory_bytes_per_s=memory_bandwidth,
+    )
+
+
+def _name(spec: DeviceSpec, preset: DevicePreset | None, measured: bool) -> str:
+    """Return what people call the device: its preset, or how the scenario knows it."""
+    if preset is not None:
+        return preset.name
+    return "measured" if measured or spec.flops is None else "custom"
+
+
+def _rate(
+    scenario: Scenario,
+    spec: DeviceSpec,
+    preset: DevicePreset | None,
+    dtype: str,
+    problems: list[Problem],
+) -> float | None:
+    """Return the FLOP/s that the device reaches on *dtype*; None where nothing is stated."""
+    if spec.flops is None and preset is None:
+        return None
+    peaks = {} if preset is None else {one: figure.value for one, figure in preset.peak.items()}
+    shares = {} if preset is None else {one: figure.value for one, figure in preset.efficiency.items()}
+    name = "" if preset is None else preset.key
+    peak = peaks.get(dtype) if spec.flops is None else spec.flops
+    if peak is None:
+        known = [one for one in DTYPE_BYTES if one in peaks]
+        problems.append(
+            scenario.problem(
+                "model.dtype",
+                f"device {name} has no rate for {dtype}",
+                f"write one of: {', '.join(known)}; or give cluster.device.flops",
+            )
+        )
+        return None
+    share = spec.efficiency
+    if share is None:
+        share = shares.get(dtype, None if spec.flops is None else 1.0)
+    if share is None:
+        problems.append(
+            scenario.problem(
+                "cluster.device",
+                f"nobody has measured what {name} reaches of its peak on {dtype}",
+                "write cluster.device.efficiency, for instance 0.5",
+            )
+        )
+        return None
+    return peak * share
+
+
+def _server(scenario: Scenario) -> Server:
+    spec = scenario.cluster.server
+    return Server(spec.add_rate, spec.update_rate, spec.threads)
+
+
+def _network(scenario: Scenario) -> Network | None:
+    spec = scenario.network
+    if spec is None:
+        return None
+    server_bandwidth = spec.bandwidth if spec.server_bandwidth is None else spec.server_bandwidth
+    return Network(
+        bytes_per_s=spec.bandwidth * spec.efficiency,
+        server_bytes_per_s=server_bandwidth * spec.efficiency,
+        latency_s=spec.latency,
+        overhead_s=spec.overhead,
+        sharing=spec.sharing,
+    )

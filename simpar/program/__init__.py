@@ -1,0 +1,10 @@
+"""The periodic task graph, what may be in it, and how it is written down.
+
+:mod:`simpar.program.graph` says what a program means; :class:`ProgramBuilder` writes one;
+:mod:`simpar.program.check` finds what is wrong with one.
+"""
+
+from simpar.program.builder import ProgramBuilder
+from simpar.program.graph import NODE_TASK, SHORTEST_S, Link, Op, Program, Resource
+
+__all__ = ["NODE_TASK", "SHORTEST_S", "Link", "Op", "Program", "ProgramBuilder", "Resource"]

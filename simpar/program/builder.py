@@ -1,0 +1,201 @@
+"""Write a program down, task after task.
+
+Knows how a message becomes tasks under either way of sharing a network; knows nothing of training.
+Sizes are bytes, times seconds, rates bytes per second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simpar.program.graph import NODE_TASK, Link, Op, Program, Resource
+
+
+class ProgramBuilder:
+    """Write a program down, task after task; :meth:`build` turns it into columns.
+
+    Tasks must be added in an order that follows the edges of distance 0: the index of a task is its
+    rank. ``sharing`` decides what a message becomes: one task on a channel (``fair``), or one task
+    a link with cut-through between them (``fifo``).
+    """
+
+    def __init__(self, name: str, iterations: int, sharing: str = "fair") -> None:
+        if sharing not in ("fair", "fifo"):
+            raise ValueError(f"sharing is fair or fifo, not {sharing!r}")
+        self.name, self.iterations, self.sharing = name, iterations, sharing
+        self._links: dict[str, tuple[int, Link]] = {}
+        self._resources: dict[str, tuple[int, Resource]] = {}
+        self._rows: list[tuple[str, Op, int, float, float, float, float, int, int]] = []
+        self._edges: list[tuple[int, int, int, float, bool]] = []
+        self._durations: dict[int, NDArray[np.float64]] = {}
+        self._messages = 0
+        self._tail_lag: dict[int, float] = {}
+
+    # -- resources -----------------------------------------------------------------------------
+
+    def resource(
+        self,
+        name: str,
+        kind: str,
+        *,
+        capacity: int = 1,
+        discipline: str = "fifo",
+        route: tuple[int, ...] = (),
+    ) -> int:
+        """Return the index of the resource called *name*, made on its first mention."""
+        if name not in self._resources:
+            made = Resource(name, kind, capacity, discipline, route)
+            self._resources[name] = (len(self._resources), made)
+        return self._resources[name][0]
+
+    def link(self, name: str, bytes_per_s: float) -> int:
+        """Return the index of the link called *name*, made on its first mention."""
+        if name not in self._links:
+            self._links[name] = (len(self._links), Link(name, bytes_per_s))
+        return self._links[name][0]
+
+    # -- tasks ---------------------------------------------------------------------------------
+
+    def _row(
+        self,
+        name: str,
+        op: Op,
+        resource: int,
+        seconds: float = 0.0,
+        n_bytes: float = 0.0,
+        overhead: float = 0.0,
+        latency: float = 0.0,
+        message: int = -1,
+        priority: int = 0,
+    ) -> int:
+        self._rows.append((name, op, resource, seconds, n_bytes, overhead, latency, message, priority))
+        return len(self._rows) - 1
+
+    def task(
+        self,
+        name: str,
+        op: Op,
+        resource: int = -1,
+        seconds: float | Sequence[float] = 0.0,
+        after: Sequence[int] = (),
+        priority: int = 0,
+    ) -> int:
+        """Add a task after the tasks *after* and return its index.
+
+        A task of zero seconds is given no resource. *seconds* may be a sequence, one figure an
+        iteration; those that are drawn at random must be at least 1 ps.
+        """
+        if isinstance(seconds, int | float):
+            index = self._row(name, op, resource if seconds > 0 else -1, float(seconds), priority=priority)
+        else:
+            index = self._row(name, op, resource, float(seconds[0]), priority=priority)
+            self._durations[index] = np.asarray(seconds, dtype=np.float64)
+        for before in after:
+            self.edge(before, index)
+        return index
+
+    def gather(self, name: str, after: Sequence[int], op: Op | None = None) -> int:
+        """Add a task that takes no time and no resource: it waits for all of *after*."""
+        return self.task(name, op or Op("gather"), after=after)
+
+    def message(
+        self,
+        name: str,
+        op: Op,
+        source: str,
+        target: str,
+        links: Sequence[tuple[str, float]],
+        n_bytes: float,
+        *,
+        latency: float,
+        overhead: float = 0.0,
+        stream: int = 0,
+        after: Sequence[int] = (),
+    ) -> tuple[int, int]:
+        """Add a message of *n_bytes* from *source* to *target* over *links*, and return (first, last) task.
+
+        What the message waits for goes before *first*; what waits for the message goes after *last*.
+
+        Args:
+            links: (name, bytes per second) of each link on the way, in order.
+            latency: seconds over the whole path.
+            overhead: seconds on its channel before the bytes.
+            stream: messages of one (source, target, stream) go first in, first out.
+        """
+        number, self._messages = self._messages, self._messages + 1
+        if n_bytes <= 0 and overhead <= 0:
+            empty = self._row(name, op, -1, message=number, latency=latency)
+            self._tail_lag[empty] = latency
+            for before in after:
+                self.edge(before, empty)
+            return empty, empty
+        if self.sharing == "fair":
+            route = tuple(self.link(*link) for link in links)
+            channel = f"{source}>{target}" + (f"#{stream}" if stream else "")
+            resource = self.resource(channel, "channel", route=route)
+            only = self._row(
+                name, op, resource, 0.0, n_bytes, overhead=overhead, latency=latency, message=number
+            )
+            for before in after:
+                self.edge(before, only)
+            return only, only
+        first = last = -1
+        before_s = 0.0
+        for hop, (link_name, rate) in enumerate(links):
+            link = self.link(link_name, rate)
+            resource = self.resource(link_name, "link", route=(link,))
+            seconds = n_bytes / rate + (overhead if hop == 0 else 0.0)
+            here = self._row(
+                f"{name}@{link_name}", op, resource, seconds, n_bytes, latency=latency, message=number
+            )
+            if hop == 0:
+                first = here
+                for before in after:
+                    self.edge(before, here)
+            else:
+                wait = latency if hop == 1 else 0.0
+                self.edge(last, here, lag=wait + max(0.0, before_s - seconds), at_start=True)
+            last, before_s = here, seconds
+        if len(links) == 1:
+            self._tail_lag[last] = latency
+        return first, last
+
+    def edge(
+        self, before: int, after: int, *, distance: int = 0, lag: float = 0.0, at_start: bool = False
+    ) -> None:
+        """Let *after* wait for *before* of *distance* iterations ago, and *lag* seconds more."""
+        if not at_start:
+            lag += self._tail_lag.get(before, 0.0)
+        self._edges.append((before, after, distance, lag, at_start))
+
+    def build(self, meta: Mapping[str, Any] | None = None) -> Program:
+        """Return the program."""
+        columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * 9
+        edges = list(zip(*self._edges, strict=True)) if self._edges else [()] * 5
+        return Program(
+            name=self.name,
+            iterations=self.iterations,
+            links=tuple(link for _, link in self._links.values()),
+            resources=tuple(resource for _, resource in self._resources.values()),
+            tasks=tuple(columns[0]),
+            ops=tuple(columns[1]),
+            resource=np.array(columns[2], dtype=np.int32),
+            seconds=np.array(columns[3], dtype=np.float64),
+            bytes=np.array(columns[4], dtype=np.float64),
+            overhead=np.array(columns[5], dtype=np.float64),
+            latency=np.array(columns[6], dtype=np.float64),
+            message=np.array(columns[7], dtype=np.int32),
+            priority=np.array(columns[8], dtype=np.int32),
+            node=np.full(len(self._rows), NODE_TASK, dtype=np.int8),
+            source=np.array(edges[0], dtype=np.int32),
+            target=np.array(edges[1], dtype=np.int32),
+            distance=np.array(edges[2], dtype=np.int32),
+            lag=np.array(edges[3], dtype=np.float64),
+            at_start=np.array(edges[4], dtype=np.bool_),
+            durations=self._durations,
+            meta=dict(meta or {}),
+        )

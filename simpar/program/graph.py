@@ -1,0 +1,317 @@
+"""The periodic task graph: what runs where, what waits for what, iteration after iteration.
+
+A :class:`Program` is the template of one iteration and the number of times it is repeated; it is
+never unrolled. It does not know who will run it: an engine gives every task a duration, an executor
+a kernel or a message, and both answer with the same :class:`simpar.trace.Trace`.
+
+The meaning of a program, which every engine keeps to the last bit:
+
+* *Instance* ``(task, m)`` is the task in iteration ``m``. It is **ready** when one token has arrived
+  over each of its incoming edges; an edge of distance ``d`` brings the token of iteration ``m - d``,
+  and none is awaited where ``m < d``. A task without incoming edges is ready at 0 in every iteration.
+* It **starts** when its resource takes it. A FIFO resource takes instances by (ready, rank,
+  iteration), where the rank of a task is its index. A task without a resource starts when it is
+  ready and takes no time.
+* It **ends** ``seconds`` later. A *channel* carries messages over links that are shared fairly: there
+  the message at the head transmits, its channel is free at the last byte, and it ends one
+  ``latency`` after that.
+* *Instant*: at one point in time all ends, lags and tasks without time settle first; then resources
+  are granted one at a time, in ascending rank over all of them, settling again after each; the
+  network changes its rates once, last.
+
+Sizes are bytes, times seconds, rates bytes per second. Start with :class:`simpar.program.ProgramBuilder`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simpar.errors import Problem, ProgramError
+
+FORMAT = 1
+"""Version of the file that :meth:`Program.save` writes."""
+
+NODE_TASK = 0
+"""The only kind of node so far: waits for all its tokens. Joins of k of n, batches and dispatch get others."""
+
+SHORTEST_S = 1e-12
+"""No task that occupies a resource takes less: a zero-time task on a FIFO resource breaks its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One direction of one cable."""
+
+    name: str
+    """``w3.out``, ``ps0.in``."""
+
+    bytes_per_s: float
+    """Payload rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that a task occupies while it runs."""
+
+    name: str
+    """``w3``, ``ps0.cpu``, ``ps0.in``, ``w3>ps0``."""
+
+    kind: str
+    """``device``, ``server``, ``link`` (one message at a time), ``channel`` (fair sharing) or ``collective``."""
+
+    capacity: int = 1
+    """Instances that it serves at once."""
+
+    discipline: str = "fifo"
+    """``fifo``, or ``priority`` for (priority, ready, rank, iteration)."""
+
+    route: tuple[int, ...] = ()
+    """Links that its messages cross, as indices into ``Program.links``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """What a task really does, for those who run it and for those who explain it.
+
+    Indices are -1 where they mean nothing.
+    """
+
+    kind: str
+    """``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``reduce_scatter``, ``all_gather``,
+    ``all_reduce``, ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
+
+    worker: int = -1
+    """The worker whose work this is: the sender of a push, the receiver of a pull, the sender in a ring."""
+
+    server: int = -1
+    """The parameter server concerned."""
+
+    peer: int = -1
+    """The other worker of a message between workers."""
+
+    layers: tuple[int, int] = (-1, -1)
+    """Half-open range of layers."""
+
+    key: int = -1
+    """Slice of the parameters (index into the placement), or -1 for all that this server holds."""
+
+    part: int = -1
+    """Slice of the work: microbatch, bucket."""
+
+    step: int = -1
+    """Step of a collective."""
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The template of one iteration as columns, one row a task, and one row an edge.
+
+    Columns by task (T of them): ``resource`` int32[T] (-1: none), ``seconds`` float64[T] (what it
+    occupies its resource for; 0 on a channel), ``bytes`` float64[T] (of the message it carries),
+    ``overhead`` float64[T] (seconds on its channel before the bytes), ``latency`` float64[T]
+    (seconds from the last byte sent to the last byte there, counted once a message),
+    ``message`` int32[T] (tasks that are hops of one message share a number; -1: none),
+    ``priority`` int32[T], ``node`` int8[T].
+
+    Columns by edge (E of them): ``source``, ``target``, ``distance`` int32[E], ``lag`` float64[E],
+    ``at_start`` bool[E] (the token leaves when the source starts, not when it ends).
+    """
+
+    name: str
+    iterations: int
+    links: tuple[Link, ...]
+    resources: tuple[Resource, ...]
+    tasks: tuple[str, ...]
+    ops: tuple[Op, ...]
+    resource: NDArray[np.int32]
+    seconds: NDArray[np.float64]
+    bytes: NDArray[np.float64]
+    overhead: NDArray[np.float64]
+    latency: NDArray[np.float64]
+    message: NDArray[np.int32]
+    priority: NDArray[np.int32]
+    node: NDArray[np.int8]
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    distance: NDArray[np.int32]
+    lag: NDArray[np.float64]
+    at_start: NDArray[np.bool_]
+    durations: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    """Tasks whose ``seconds`` differ by iteration: float64[iterations]."""
+    lags: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    """Edges whose ``lag`` differs by iteration of the target: float64[iterations]."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """Facts about the strategy that compiled it, plain JSON; see :func:`simpar.strategies.compile`."""
+
+    def __len__(self) -> int:
+        """Return the number of tasks in one iteration."""
+        return len(self.tasks)
+
+    def __repr__(self) -> str:
+        """Return one line with the counts."""
+        return (
+            f"<Program {self.name!r}: {len(self.tasks)} tasks and {len(self.source)} edges an iteration, "
+            f"{self.iterations} iterations, {len(self.resources)} resources, {len(self.links)} links>"
+        )
+
+    def task(self, name: str) -> int:
+        """Return the index (which is the rank) of the task called *name*.
+
+        Raises:
+            KeyError: there is none.
+        """
+        try:
+            return self.tasks.index(name)
+        except ValueError:
+            raise KeyError(name) from None
+
+    def is_flow(self, task: int) -> bool:
+        """Say whether *task* transmits bytes over a fairly shared channel."""
+        r = int(self.resource[task])
+        return r >= 0 and self.resources[r].kind == "channel"
+
+    def route(self, task: int) -> tuple[int, ...]:
+        """Return the links that *task*'s message crosses on its resource; empty where it is no message."""
+        r = int(self.resource[task])
+        return self.resources[r].route if r >= 0 and self.message[task] >= 0 else ()
+
+    def link_bytes(self) -> NDArray[np.float64]:
+        """Return the bytes that cross each link in one iteration: float64[links]."""
+        total = np.zeros(len(self.links))
+        for task in range(len(self.tasks)):
+            for link in self.route(task):
+                total[link] += self.bytes[task]
+        return total
+
+    # -- rules ---------------------------------------------------------------------------------
+
+    def check(self) -> list[Problem]:
+        """Return what is wrong with the program, all of it; empty when it can be run.
+
+        Checked: sizes of the columns, indices within range, finite and non-negative times and
+        bytes, unique names, no cycle at distance 0, ranks that rise along every zero-delay path,
+        start edges of distance 1 or more with a positive lag, no task on a resource that takes no
+        time, and that every message carries the same bytes over each of its hops.
+        """
+        from simpar.program.check import check
+
+        return check(self)
+
+    def require_valid(self) -> None:
+        """Raise :class:`ProgramError` with everything that :meth:`check` finds."""
+        problems = self.check()
+        if problems:
+            raise ProgramError(problems)
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "iterations": self.iterations,
+            "links": [asdict(link) for link in self.links],
+            "resources": [asdict(resource) for resource in self.resources],
+            "tasks": list(self.tasks),
+            "ops": [asdict(op) for op in self.ops],
+            "meta": dict(self.meta),
+        }
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        columns: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _COLUMNS}
+        columns |= {f"durations.{task}": values for task, values in sorted(self.durations.items())}
+        columns |= {f"lags.{edge}": values for edge, values in sorted(self.lags.items())}
+        return columns
+
+    def digest(self) -> str:
+        """Return a hash of everything in the program, equal on every machine."""
+        h = hashlib.sha256(json.dumps(self._header(), sort_keys=True, allow_nan=False).encode())
+        for name, column in self._columns().items():
+            h.update(name.encode())
+            h.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).tobytes())
+        return h.hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the program to *path* (NumPy's ``.npz``, no pickle), all of it or nothing.
+
+        Raises:
+            OSError: the folder does not exist or cannot be written.
+        """
+        target = Path(path)
+        header = np.frombuffer(json.dumps(self._header(), allow_nan=False).encode(), dtype=np.uint8)
+        handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                columns: dict[str, Any] = self._columns()
+                np.savez_compressed(file, header=header, **columns)
+            os.replace(part, target)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Program:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ProgramError: the file is not a program, or one of another format.
+            OSError: it cannot be read.
+        """
+        try:
+            with np.load(Path(path), allow_pickle=False) as file:
+                header = json.loads(bytes(file["header"]).decode())
+                columns = {name: file[name] for name in file.files if name != "header"}
+        except (ValueError, KeyError, json.JSONDecodeError, EOFError) as error:
+            raise ProgramError(f"{os.fspath(path)} is not a saved program: {error}") from None
+        except OSError:
+            raise
+        except Exception as error:  # zipfile.BadZipFile and friends
+            raise ProgramError(f"{os.fspath(path)} is not a saved program: {error}") from None
+        if header.get("format") != FORMAT:
+            raise ProgramError(
+                f"{os.fspath(path)} is a program of format {header.get('format')}; this version reads {FORMAT}"
+            )
+        varying: dict[str, dict[int, NDArray[np.float64]]] = {"durations": {}, "lags": {}}
+        for name, values in columns.items():
+            kind, _, index = name.partition(".")
+            if index:
+                varying[kind][int(index)] = values
+        return cls(
+            name=header["name"],
+            iterations=header["iterations"],
+            links=tuple(Link(**link) for link in header["links"]),
+            resources=tuple(Resource(**{**r, "route": tuple(r["route"])}) for r in header["resources"]),
+            tasks=tuple(header["tasks"]),
+            ops=tuple(Op(**{**op, "layers": tuple(op["layers"])}) for op in header["ops"]),
+            durations=varying["durations"],
+            lags=varying["lags"],
+            meta=header["meta"],
+            **{name: columns[name] for name in _COLUMNS},
+        )
+
+
+_COLUMNS = (
+    "resource",
+    "seconds",
+    "bytes",
+    "overhead",
+    "latency",
+    "message",
+    "priority",
+    "node",
+    "source",
+    "target",
+    "distance",
+    "lag",
+    "at_start",
+)

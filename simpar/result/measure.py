@@ -1,0 +1,336 @@
+"""From a trace to figures: the step, where its time goes, staleness, what every resource did.
+
+Two clocks, said by ``program.meta["clock"]``:
+
+* ``sync``: a step ends when the last of the update tasks of an iteration ends. ``step_s`` is the time
+  between successive updates, averaged over the measured iterations (those after the warm-up).
+* ``async``: every update task applies one worker's gradients. With t0 the last worker's apply of
+  iteration ``warmup`` and t1 the first worker's last, ``step_s`` is workers x (t1 - t0) / gradients
+  applied in (t0, t1].
+
+*Staleness* of a gradient: the server's version just before its apply, minus the version when the
+worker's own previous apply finished, per worker, server and key. So over a run the sum of staleness is
+exactly the number of the others' applies between each worker's first and last.
+
+Times are seconds, sizes bytes. Start with :class:`Measured`.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simpar.program import Program
+from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
+
+BREAKDOWN = (
+    "compute_s",
+    "exposed_comm_s",
+    "latency_s",
+    "queue_s",
+    "server_s",
+    "straggler_s",
+    "bubble_s",
+)
+"""The parts of a step, in the order in which they are shown."""
+
+_PART_OF = {
+    "compute": "compute_s",
+    "wire": "exposed_comm_s",
+    "latency": "latency_s",
+    "queue": "queue_s",
+    "server": "server_s",
+    "stagger": "bubble_s",
+    "idle": "bubble_s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What one device, server or link did while the steps were measured."""
+
+    name: str
+    kind: str
+    busy_frac: float
+    """Share of the time in use; of a link, share of its capacity."""
+    bytes: float
+    """Bytes that crossed it in one step; 0 for what carries none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """How many updates by others a gradient missed."""
+
+    mean: float
+    max: int
+    histogram: dict[int, int]
+    """Gradients by staleness, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of the run that stands for one step, and the instance that ends it."""
+
+    start_s: float
+    end_s: float
+    row: int
+    """Row of the trace whose end is the window's end (or beyond it, for one cut short)."""
+    label: str
+    """``iteration 7``, ``w3, iteration 7``."""
+
+
+class Measured:
+    """The figures of one run, each computed when it is first asked for."""
+
+    def __init__(self, trace: Trace) -> None:
+        """Take a trace whose program has the facts that :func:`simpar.strategies.compile` notes."""
+        self.trace = trace
+        self.program: Program = trace.program
+        meta = self.program.meta
+        self.workers: int = meta["workers"]
+        self.warmup: int = meta["warmup"]
+        self.updates: list[int] = meta["updates"]
+        self.is_async: bool = meta["clock"] == "async"
+
+    # -- the clock -------------------------------------------------------------------------------
+
+    @cached_property
+    def update_s(self) -> NDArray[np.float64]:
+        """When each update was complete: float64[iterations], or [iterations, workers] by worker (async)."""
+        trace, iterations = self.trace, self.program.iterations
+        rows = trace.rows_of(self.updates)
+        if not self.is_async:
+            ends = np.full(iterations, -np.inf)
+            np.maximum.at(ends, trace.iteration[rows], trace.end_s[rows])
+            return ends
+        worker = np.array([op.worker for op in self.program.ops])
+        by_worker = np.full((iterations, self.workers), -np.inf)
+        np.maximum.at(by_worker, (trace.iteration[rows], worker[trace.task[rows]]), trace.end_s[rows])
+        return by_worker
+
+    @cached_property
+    def since_s(self) -> float:
+        """When measuring begins."""
+        if self.is_async:
+            return float(self.update_s[self.warmup].max())
+        return float(self.update_s[self.warmup - 1]) if self.warmup else 0.0
+
+    @cached_property
+    def until_s(self) -> float:
+        """When measuring ends."""
+        return float(self.update_s[-1].min() if self.is_async else self.update_s[-1])
+
+    @cached_property
+    def gradients(self) -> int:
+        """Gradients applied in (since, until], a whole step's being one a worker."""
+        if not self.is_async:
+            return (self.program.iterations - self.warmup) * self.workers
+        return int(np.count_nonzero((self.update_s > self.since_s) & (self.update_s <= self.until_s)))
+
+    @cached_property
+    def steps(self) -> float:
+        """Steps measured; not a whole number for asynchronous training."""
+        return self.gradients / self.workers
+
+    @cached_property
+    def step_s(self) -> float:
+        """Seconds of one step."""
+        return (self.until_s - self.since_s) / self.steps
+
+    @cached_property
+    def samples_per_s(self) -> float:
+        """Samples trained on a second by all workers together."""
+        return float(self.program.meta["samples"]) / self.step_s
+
+    # -- windows ---------------------------------------------------------------------------------
+
+    def _last_row(self, iteration: int, worker: int = -1) -> int:
+        """Return the row of the update that ends an iteration; the lowest rank of equals."""
+        ops = self.program.ops
+        mine = [task for task in self.updates if worker < 0 or ops[task].worker == worker]
+        rows = [self.trace.row(task, iteration) for task in mine]
+        return max(rows, key=lambda row: (float(self.trace.end_s[row]), -int(self.trace.task[row])))
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Every measured step (async: every worker's cycle that ends while measuring)."""
+        found = []
+        if not self.is_async:
+            for m in range(self.warmup, self.program.iterations):
+                start = float(self.update_s[m - 1]) if m else 0.0
+                found.append(Window(start, float(self.update_s[m]), self._last_row(m), f"iteration {m}"))
+            return found
+        for m in range(1, self.program.iterations):
+            for worker in range(self.workers):
+                end = float(self.update_s[m, worker])
+                if self.since_s < end <= self.until_s:
+                    start = float(self.update_s[m - 1, worker])
+                    found.append(Window(start, end, self._last_row(m, worker), f"w{worker}, iteration {m}"))
+        return found
+
+    @cached_property
+    def median_window(self) -> Window:
+        """The step of median length; the lower median, and the first of equals."""
+        lengths = [window.end_s - window.start_s for window in self.windows]
+        return self.windows[lengths.index(statistics.median_low(lengths))]
+
+    # -- where the time goes ---------------------------------------------------------------------
+
+    @cached_property
+    def _walk(self) -> Walk:
+        return Walk(self.trace)
+
+    def path(self, window: Window) -> list[Segment]:
+        """Return what the end of *window* waited for, from its start on."""
+        return critical_path(self.trace, window.row, window.start_s, self._walk)
+
+    @cached_property
+    def paths(self) -> list[Segment]:
+        """The critical path of everything measured; of asynchronous training, every worker's own."""
+        if not self.is_async:
+            return critical_path(
+                self.trace, self._last_row(self.program.iterations - 1), self.since_s, self._walk
+            )
+        segments: list[Segment] = []
+        for worker in range(self.workers):
+            m = int(np.flatnonzero(self.update_s[:, worker] >= self.until_s)[0])
+            whole = critical_path(self.trace, self._last_row(m, worker), self.since_s, self._walk)
+            segments += [
+                Segment(s.task, s.iteration, s.cause, s.start_s, min(s.end_s, self.until_s))
+                for s in whole
+                if s.start_s < self.until_s
+            ]
+        return segments
+
+    @cached_property
+    def breakdown(self) -> dict[str, float]:
+        """Seconds of a step by cause; they sum to ``step_s``.
+
+        Compute beyond what a typical device computes in a step is waiting for somebody else's: for a
+        ``straggler``, or in a pipeline that fills and drains (``bubble``).
+        """
+        causes: defaultdict[str, list[float]] = defaultdict(list)
+        for segment in self.paths:
+            causes[_PART_OF[segment.cause]].append(segment.seconds)
+        per = self.gradients if self.is_async else self.steps
+        parts = {part: math.fsum(causes[part]) / per for part in BREAKDOWN}
+        busy = sorted(use.busy_frac * self.step_s for use in self.uses if use.kind == "device")
+        if busy and not self.is_async:
+            pipeline = self.program.meta["kind"] == "pipeline"
+            usual = busy[-1] if pipeline else statistics.median_low(busy)
+            extra = parts["compute_s"] - usual
+            if extra > 1e-12 * self.step_s:
+                parts["compute_s"] -= extra
+                parts["bubble_s" if pipeline else "straggler_s"] += extra
+        return parts
+
+    # -- resources -------------------------------------------------------------------------------
+
+    def _share_measured(self) -> NDArray[np.float64]:
+        """Return the seconds of each row's service that lie in the measured time: float64[rows]."""
+        start = np.maximum(self.trace.start_s, self.since_s)
+        end = np.minimum(self.trace.free_s, self.until_s)
+        return np.maximum(0.0, end - start)
+
+    @cached_property
+    def uses(self) -> list[Use]:
+        """What each device, server and link did, in the order in which the program names them."""
+        trace, program = self.trace, self.program
+        inside = self._share_measured()
+        length = self.until_s - self.since_s
+        on = trace.resource >= 0
+        busy = np.bincount(trace.resource[on], weights=inside[on], minlength=len(program.resources))
+        service = trace.free_s - trace.start_s
+        share = np.divide(inside, service, out=np.zeros_like(inside), where=service > 0)
+        moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.bytes
+        crossed = np.zeros(len(program.links))
+        for task in range(len(program)):
+            for link in program.route(task):
+                crossed[link] += moved[task]
+        found = [
+            Use(resource.name, resource.kind, float(busy[r] / (length * resource.capacity)), 0.0)
+            for r, resource in enumerate(program.resources)
+            if resource.kind not in ("channel", "link")
+        ]
+        found += [
+            Use(
+                link.name,
+                "link",
+                float(crossed[index] / (length * link.bytes_per_s)),
+                float(crossed[index] / self.steps),
+            )
+            for index, link in enumerate(program.links)
+        ]
+        over = [use for use in found if use.busy_frac > 1 + 1e-6]
+        assert not over, f"{program.name}: used beyond its capacity: {over}"
+        return found
+
+    # -- staleness -------------------------------------------------------------------------------
+
+    def staleness_by_row(self) -> dict[int, int]:
+        """Return the staleness of every gradient that has one, by row of its apply.
+
+        A worker's first gradient has none: it was computed on the initial parameters, which nobody read.
+        """
+        trace, ops = self.trace, self.program.ops
+        by_key: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for row in trace.rows_of(self.updates).tolist():
+            op = ops[int(trace.task[row])]
+            by_key[op.server, op.key].append(row)
+        found: dict[int, int] = {}
+        for rows in by_key.values():
+            rows.sort(key=lambda r: (float(trace.end_s[r]), int(trace.task[r]), int(trace.iteration[r])))
+            read: dict[int, int] = {}  # version after the worker's own previous apply
+            for version, row in enumerate(rows):
+                worker = ops[int(trace.task[row])].worker
+                if worker in read:
+                    found[row] = version - read[worker]
+                read[worker] = version + 1
+        return found
+
+    @cached_property
+    def staleness(self) -> Staleness | None:
+        """Staleness of the gradients applied while measuring; None for synchronous training."""
+        if not self.is_async:
+            return None
+        end = self.trace.end_s
+        values = [
+            stale for row, stale in self.staleness_by_row().items() if self.since_s < end[row] <= self.until_s
+        ]
+        counts = Counter(values)
+        return Staleness(
+            mean=math.fsum(values) / len(values),
+            max=max(values),
+            histogram={stale: counts[stale] for stale in sorted(counts)},
+        )
+
+    # -- what holds it back ----------------------------------------------------------------------
+
+    def busiest(self, names: Sequence[str] | None = None, kind: str | None = None) -> Use | None:
+        """Return the most used resource among *names* or of *kind*; the first of equals."""
+        among = [
+            use
+            for use in self.uses
+            if (names is None or use.name in names) and (kind is None or use.kind == kind)
+        ]
+        if not among:
+            return None
+        most = max(use.busy_frac for use in among)
+        return next(use for use in among if use.busy_frac >= most * (1 - 1e-9))
+
+    def links_on_path(self, causes: Sequence[str]) -> list[str]:
+        """Return the names of the links that the path's segments of *causes* cross, in the program's order."""
+        crossed = {
+            link
+            for segment in self.paths
+            if segment.cause in causes and cause_of(self.program, segment.task) == "wire"
+            for link in self.program.route(segment.task)
+        }
+        return [self.program.links[link].name for link in sorted(crossed)]

@@ -1,0 +1,227 @@
+"""The result of a comparison: what every table, plot, report and trace file reads.
+
+:class:`Comparison` is a mapping from a strategy's name to its :class:`Row`. ``to_dict`` gives the JSON
+of ``simpar compare --json``: units in the key names, no NaN, the same bytes for the same file and seed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simpar.result.measure import BREAKDOWN, Measured, Staleness, Use
+
+SCHEMA = 1
+"""Version of the JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A setting that makes the step shorter; it has been simulated, not guessed."""
+
+    path: str
+    """As ``--set`` takes it: ``strategies[ps-sync].servers``."""
+    value: Any
+    step_s: float
+    """The step with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """What holds a strategy back most."""
+
+    resource: str
+    """``ps0.in``, ``w3``."""
+    cause: str
+    """``compute``, ``network``, ``latency``, ``queue``, ``server``, ``straggler`` or ``bubble``."""
+    suggestion: Suggestion | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        tried = self.suggestion and {"path": self.suggestion.path, "value": self.suggestion.value}
+        return {"resource": self.resource, "cause": self.cause, "try": tried}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One strategy. What does not fit in memory has no figures: they are None."""
+
+    name: str
+    kind: str
+    label: str
+    """What people read: ``ps-sync, 2 servers``."""
+    rank: int
+    """From 1, by samples per second; what does not fit comes last."""
+    fits: bool
+    workers: int
+    memory_bytes: float
+    """Of the device that needs most."""
+    memory_limit_bytes: float | None
+    step_s: float | None = None
+    samples_per_s: float | None = None
+    speedup: float | None = None
+    """Samples per second over those of one fastest device alone, without communication."""
+    breakdown: dict[str, float] | None = None
+    """Seconds of a step by cause; they sum to ``step_s``."""
+    bottleneck: Bottleneck | None = None
+    staleness: Staleness | None = None
+    resources: tuple[Use, ...] = ()
+    engine: str = ""
+    notes: tuple[str, ...] = ()
+    """What a reader should know before believing the figures."""
+    measured: Measured | None = field(default=None, repr=False, compare=False)
+    """The trace and what was read off it."""
+
+    @property
+    def samples_per_s_per_worker(self) -> float | None:
+        """Samples per second of each worker."""
+        return None if self.samples_per_s is None else self.samples_per_s / self.workers
+
+    @property
+    def efficiency(self) -> float | None:
+        """Speedup per worker."""
+        return None if self.speedup is None else self.speedup / self.workers
+
+    @property
+    def waiting_s(self) -> float | None:
+        """Seconds of a step in which no typical device computes."""
+        if self.step_s is None or self.breakdown is None:
+            return None
+        return sum(self.breakdown[part] for part in BREAKDOWN if part != "compute_s")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as ``--json`` prints it."""
+        staleness = self.staleness and {
+            "mean": self.staleness.mean,
+            "max": self.staleness.max,
+            "histogram": {str(stale): count for stale, count in self.staleness.histogram.items()},
+        }
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "label": self.label,
+            "rank": self.rank,
+            "fits": self.fits,
+            "workers": self.workers,
+            "step_s": self.step_s,
+            "samples_per_s": self.samples_per_s,
+            "samples_per_s_per_worker": self.samples_per_s_per_worker,
+            "speedup": self.speedup,
+            "efficiency": self.efficiency,
+            "breakdown": dict.fromkeys(BREAKDOWN) if self.breakdown is None else dict(self.breakdown),
+            "bottleneck": {"resource": None, "cause": "memory", "try": None}
+            if self.bottleneck is None
+            else self.bottleneck.to_dict(),
+            "staleness": staleness,
+            "resources": [
+                {"name": use.name, "busy_frac": use.busy_frac, "bytes": use.bytes} for use in self.resources
+            ],
+            "memory_bytes": self.memory_bytes,
+            "usd_per_hour": None,
+            "usd_per_epoch": None,
+            "intervals": None,
+            "notes": list(self.notes),
+        }
+
+
+class Comparison(Mapping[str, Row]):
+    """The strategies of one scenario, ranked by samples per second."""
+
+    def __init__(
+        self,
+        scenario: str,
+        seed: int,
+        engine: str,
+        rows: list[Row],
+        facts: Mapping[str, Any],
+        notes: list[str],
+    ) -> None:
+        """Take the rows in their order of rank.
+
+        Args:
+            facts: what the header of a table says: model, batch, machines, network, steps.
+            notes: what concerns the scenario as a whole.
+        """
+        self.scenario, self.seed, self.engine = scenario, seed, engine
+        self.rows, self.facts, self.notes = tuple(rows), dict(facts), tuple(notes)
+        self._by_name = {row.name: row for row in rows}
+
+    def __getitem__(self, name: str) -> Row:
+        """Return the row of the strategy called *name*."""
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise KeyError(f"no strategy {name!r}; there are: {', '.join(self._by_name)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names in the order of rank."""
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        """Return the number of strategies."""
+        return len(self._by_name)
+
+    def __repr__(self) -> str:
+        """Return one line a strategy."""
+        lines = [
+            f"  {row.rank}. {row.label}: "
+            + (f"{row.step_s * 1e3:.4g} ms" if row.step_s is not None else "does not fit")
+            for row in self.rows
+        ]
+        return "\n".join([f"<Comparison of {self.scenario!r}", *lines]) + ">"
+
+    @property
+    def best(self) -> Row:
+        """The fastest strategy that fits.
+
+        Raises:
+            LookupError: none fits.
+        """
+        for row in self.rows:
+            if row.fits:
+                return row
+        raise LookupError(f"no strategy of {self.scenario!r} fits in memory")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as ``simpar compare --json`` prints it."""
+        return {
+            "schema": SCHEMA,
+            "scenario": self.scenario,
+            "seed": self.seed,
+            "engine": self.engine,
+            "strategies": [row.to_dict() for row in self.rows],
+            "notes": list(self.notes),
+        }
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the table as CSV with units in its header, and write it to *path* if one is given."""
+        out = io.StringIO()
+        figures = ("step_s", "samples_per_s", "samples_per_s_per_worker", "speedup", "efficiency")
+        header = ["rank", "name", "kind", "label", "fits", "workers", *figures, *BREAKDOWN]
+        header += ["staleness_mean", "memory_bytes"]
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        for row in self.rows:
+            parts = row.breakdown or {}
+            writer.writerow(
+                [
+                    row.rank,
+                    row.name,
+                    row.kind,
+                    row.label,
+                    row.fits,
+                    row.workers,
+                    *(getattr(row, figure) for figure in figures),
+                    *(parts.get(part) for part in BREAKDOWN),
+                    row.staleness.mean if row.staleness else None,
+                    row.memory_bytes,
+                ]
+            )
+        if path is not None:
+            Path(path).write_text(out.getvalue(), encoding="utf-8", newline="")
+        return out.getvalue()

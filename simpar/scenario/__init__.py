@@ -1,0 +1,59 @@
+"""What people write: scenario files, read and checked, with line and column for every problem.
+
+Quantities come out in SI units (seconds, bytes, bytes per second, FLOP). Start with :func:`load`;
+:class:`Scenario` says what a file may hold, :func:`json_schema` says the same to an editor.
+"""
+
+from simpar.scenario.json_schema import json_schema
+from simpar.scenario.loading import load, load_profile
+from simpar.scenario.options import (
+    KINDS,
+    AllreduceOptions,
+    PipelineOptions,
+    PsOptions,
+    SingleOptions,
+    Strategy,
+)
+from simpar.scenario.overrides import locate
+from simpar.scenario.presets import DEVICE_PRESETS, MODEL_PRESETS
+from simpar.scenario.schema import (
+    ClusterSpec,
+    DataSpec,
+    DeviceSpec,
+    LayerSpec,
+    ModelSpec,
+    NetworkSpec,
+    ProfileFile,
+    RunSpec,
+    Scenario,
+    ServerSpec,
+    ValidateSpec,
+)
+from simpar.scenario.source import Source
+
+__all__ = [
+    "DEVICE_PRESETS",
+    "KINDS",
+    "MODEL_PRESETS",
+    "AllreduceOptions",
+    "ClusterSpec",
+    "DataSpec",
+    "DeviceSpec",
+    "LayerSpec",
+    "ModelSpec",
+    "NetworkSpec",
+    "PipelineOptions",
+    "ProfileFile",
+    "PsOptions",
+    "RunSpec",
+    "Scenario",
+    "ServerSpec",
+    "SingleOptions",
+    "Source",
+    "Strategy",
+    "ValidateSpec",
+    "json_schema",
+    "load",
+    "load_profile",
+    "locate",
+]

@@ -1,0 +1,222 @@
+"""Settings that depend on one another: what excludes what, what needs what.
+
+Each check looks at what was written, not at the checked models, so that it speaks up beside other
+problems in the same file; it keeps quiet about settings that are already known to be wrong.
+Start with :func:`check_all`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from simpar.scenario.options import KINDS
+from simpar.scenario.overrides import strategy_names
+from simpar.scenario.report import EXAMPLES, Report
+from simpar.scenario.schema import ProfileFile
+from simpar.scenario.words import Path
+from simpar.units import Kind, parse, shown
+
+Data = dict[str, Any]
+
+
+def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
+    """Note in *report* every setting of *data* that does not go with another one.
+
+    *profile* is what ``model.profile`` names, None where there is none or it is wrong.
+    """
+    model, cluster = _section(data, "model"), _section(data, "cluster")
+    if model is not None:
+        _check_model(model, cluster, report)
+        check_layers(model.get("layers"), ("model", "layers"), report)
+    if cluster is not None:
+        _check_cluster(cluster, report)
+    if model is not None and cluster is not None:
+        _check_device(model, cluster, report, profile)
+    _check_network(data, report)
+
+
+def check_layers(layers: Any, path: Path, report: Report) -> None:
+    """Note in *report* what is wrong among the raw *layers* at *path*: names, inputs, times beside FLOPs."""
+    if not isinstance(layers, list) or not layers:
+        return
+    timed = [index for index, layer in enumerate(layers) if _given(layer, "forward", "backward")]
+    names: dict[str, int] = {}
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, dict):
+            continue
+        here = (*path, index)
+        name = layer.get("name")
+        if isinstance(name, str) and report.clean((*here, "name")):
+            if name in names:
+                said = f"{shown(name)} is the name of layer {names[name]} too"
+                report.add((*here, "name"), said, "give each layer a name of its own")
+            names.setdefault(name, index)
+        _check_inputs(layer, here, names, index, report)
+        for key, other in (("forward", "backward"), ("backward", "forward")):
+            if _given(layer, key) and other not in layer:
+                report.add(here, f"{key!r} is given without {other!r}", f"write '{other}: {EXAMPLES[other]}'")
+        flops = next((key for key in ("flops", "backward_flops") if _given(layer, key)), None)
+        if flops and _given(layer, "forward", "backward"):
+            report.add((*here, flops), "both times and FLOPs are given", "keep one of them", key=True)
+        elif flops and timed:
+            said = f"FLOPs are given here, and times in layer {timed[0]}"
+            report.add((*here, flops), said, "give all layers times, or none", key=True)
+        elif flops == "backward_flops" and not _given(layer, "flops"):
+            report.add((*here, flops), "'backward_flops' is given without 'flops'", "add 'flops:'", key=True)
+    if report.clean(path) and not any(_cost(layer) for layer in layers):
+        fix = "give at least one layer 'flops', or 'forward' and 'backward' times"
+        report.add(path, "these layers do no work: no FLOPs and no times above zero", fix, key=True)
+
+
+def _check_inputs(layer: Data, here: Path, names: dict[str, int], index: int, report: Report) -> None:
+    """Note inputs that are no earlier layers."""
+    inputs = layer.get("inputs")
+    if not isinstance(inputs, list):
+        return
+    seen: set[str] = set()
+    for place, wanted in enumerate(inputs):
+        path = (*here, "inputs", place)
+        if not isinstance(wanted, str) or not report.clean(path):
+            continue
+        if names.get(wanted, index) == index:
+            said = f"{shown(wanted)} is not an earlier layer"
+            report.add(path, said, "name a layer above this one, or write [] for the data")
+        elif wanted in seen:
+            report.add(path, f"{shown(wanted)} is given twice", "remove one of them")
+        seen.add(wanted)
+
+
+def _check_model(model: Data, cluster: Data | None, report: Report) -> None:
+    """Note a model with no source or several, and with no batch or two."""
+    sources = [key for key in ("preset", "profile", "layers") if key in model]
+    batches = [key for key in ("batch", "global_batch") if key in model]
+    if not sources:
+        report.add(("model",), "needs one of 'preset', 'profile' and 'layers'", "write 'preset: resnet-50'")
+    _keep_one(("model",), sources, report)
+    _keep_one(("model",), batches, report)
+    if sources and sources[0] != "profile" and not batches:
+        report.add(("model",), "needs one of 'batch' and 'global_batch'", "write 'batch: 64'")
+    layers = model.get("layers")
+    timed = isinstance(layers, list) and any(_given(layer, "forward", "backward") for layer in layers)
+    if timed and batches == ["global_batch"]:
+        said = "layer times belong to the batch of one worker"
+        report.add(("model", "global_batch"), said, "write 'batch:' instead", key=True)
+    workers: Any = cluster.get("workers") if cluster else None
+    whole: Any = model.get("global_batch")
+    paths = ("model", "global_batch"), ("cluster", "workers")
+    if _count(whole) and _count(workers) and report.clean(*paths) and whole % workers:
+        up = -(-whole // workers) * workers
+        said = f"{whole} samples do not divide by {workers} workers"
+        report.add(paths[0], said, f"write {up - workers} or {up}" if up > workers else f"write {up}")
+
+
+def _check_cluster(cluster: Data, report: Report) -> None:
+    """Note speeds that do not match the number of workers."""
+    speed, workers = cluster.get("speed"), cluster.get("workers")
+    paths = ("cluster", "speed"), ("cluster", "workers")
+    if (
+        isinstance(speed, list)
+        and speed
+        and _count(workers)
+        and report.clean(*paths)
+        and len(speed) != workers
+    ):
+        said = f"{len(speed)} speeds are given for {workers} workers"
+        report.add(paths[0], said, "write one speed for each worker")
+
+
+def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFile | None) -> None:
+    """Note a device without figures, with figures that exclude each other, or with times given twice."""
+    here = ("cluster", "device")
+    given = cluster.get("device")
+    device = {"preset": given} if isinstance(given, str) else given
+    if device is not None and not isinstance(device, dict):
+        return
+    device = device or {}
+    times = [key for key in ("forward", "backward") if key in device]
+    rates = [key for key in ("preset", "flops") if key in device]
+    if len(times) == 1:
+        other = "backward" if times == ["forward"] else "forward"
+        report.add(here, f"{times[0]!r} is given without {other!r}", f"write '{other}: {EXAMPLES[other]}'")
+    if times and rates:
+        said = f"both times and {rates[0]!r} are given"
+        report.add((*here, rates[0]), said, "keep one of them", key=True)
+    elif times and "efficiency" in device:
+        said = "'efficiency' does nothing beside measured times"
+        report.add((*here, "efficiency"), said, "remove it", key=True)
+    elif "efficiency" in device and not rates:
+        said = "'efficiency' does nothing without 'flops' or 'preset'"
+        report.add((*here, "efficiency"), said, "write 'flops: 312 TFLOP/s' or remove it", key=True)
+    if "batch" in device and not times:
+        said = "'batch' does nothing without 'forward' and 'backward'"
+        report.add((*here, "batch"), said, "remove it", key=True)
+    measured = _measured(model, profile)
+    if measured and times:
+        said = f"times are given twice, here and in model.{measured}"
+        report.add((*here, times[0]), said, "remove 'forward' and 'backward' here", key=True)
+    if measured is None or not report.clean(("model", "profile")):
+        return  # cannot be judged
+    if not measured and not times and not rates and report.clean(here):
+        fix = "write 'device: {forward: 60 ms, backward: 120 ms}' or 'device: v100'"
+        where = here if "device" in cluster else ("cluster",)
+        report.add(where, "needs a device with times, a preset or a FLOP rate", fix)
+    if times and "global_batch" in model and "batch" not in model and "batch" not in device:
+        said = "with model.global_batch, the times need the batch that they belong to"
+        report.add(here, said, "write 'batch: 64'")
+
+
+def _measured(model: Data, profile: ProfileFile | None) -> str | None:
+    """Return the key of the model's measured times, '' where it has none, None where that is unknown."""
+    layers = model.get("layers")
+    if isinstance(layers, list) and any(_given(layer, "forward", "backward") for layer in layers):
+        return "layers"
+    if "profile" in model:
+        if profile is None:
+            return None
+        return "profile" if any(layer.timed for layer in profile.layers) else ""
+    return "" if "preset" in model or isinstance(layers, list) else None
+
+
+def _check_network(data: Data, report: Report) -> None:
+    """Note a missing network where a strategy sends messages."""
+    if "network" in data:
+        return
+    items = data.get("strategies")
+    if not isinstance(items, list):
+        return
+    for index, (item, name) in enumerate(zip(items, strategy_names(items), strict=True)):
+        kind = item if isinstance(item, str) else next(iter(item), None) if isinstance(item, dict) else None
+        if kind is None or kind == "single" or kind not in KINDS:
+            continue
+        said = f"network is needed by strategies[{index}] ({shown(name)})"
+        report.add(("network",), said, f"write 'network: {EXAMPLES['network']}'")
+        return
+
+
+def _keep_one(path: Path, keys: Sequence[str], report: Report) -> None:
+    for key in keys[1:]:
+        said = f"{keys[0]!r} and {key!r} are both given"
+        report.add((*path, key), said, "keep one of them", key=True)
+
+
+def _section(data: Data, key: str) -> Data | None:
+    section = data.get(key)
+    return section if isinstance(section, dict) else None
+
+
+def _given(layer: Any, *keys: str) -> bool:
+    return isinstance(layer, dict) and any(layer.get(key) is not None for key in keys)
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _cost(layer: Data) -> bool:
+    """Return whether the raw *layer*, which is valid, has any cost."""
+    for key in ("forward", "backward", "flops", "backward_flops"):
+        kind: Kind = "flops" if key.endswith("flops") else "duration"
+        if layer.get(key) is not None and parse(layer[key], kind) > 0:
+            return True
+    return False

@@ -1,0 +1,44 @@
+"""Settings that simpar knows of and does not model yet: refused by name, not as misspellings.
+
+The one table of them. When a setting arrives, its word leaves this page.
+"""
+
+LATER_KEYS: dict[str, tuple[str, ...]] = {
+    "": ("variation", "prices"),
+    "data": ("record_bytes", "split", "slice_len", "num_slices", "store_bandwidth"),
+    "cluster": ("nodes", "devices_per_node", "profile"),
+    "network": ("intra",),
+    "ps-sync": (
+        "colocate",
+        "trigger",
+        "softsync",
+        "backup_workers",
+        "late",
+        "push_every",
+        "pull_every",
+        "window",
+        "credit",
+        "priority",
+        "compression",
+        "payload",
+        "local_merge",
+        "update",
+    ),
+    "allreduce": ("shard",),
+    "pipeline": ("recompute",),
+}
+"""Keys by section; '' is the top of the file."""
+
+LATER_KEYS["ps-async"] = LATER_KEYS["ps-sync"]
+
+LATER_KINDS = ("hosted", "replicated", "ensemble", "ps-ssp", "tensor", "local-sgd", "hybrid")
+"""Kinds of strategy."""
+
+LATER_WORDS: dict[str, tuple[str, ...]] = {
+    "placement": ("hash", "replicated"),
+    "algorithm": ("tree", "recursive-doubling", "halving-doubling", "direct", "hierarchical"),
+    "schedule": ("1f1b", "interleaved"),
+    "engine": ("compiled",),
+    "topology": ("intra-node", "links", "tree", "ring"),
+}
+"""Values by setting."""

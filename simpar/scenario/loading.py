@@ -1,0 +1,268 @@
+"""A scenario file read, overridden, checked and turned into a :class:`Scenario`.
+
+Everything that is wrong, in the file, in a profile that it names and in the overrides, is raised
+at once. Start with :func:`load`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from simpar.errors import InputError
+from simpar.scenario.checks import check_all, check_layers
+from simpar.scenario.fields import Name, Strict
+from simpar.scenario.later import LATER_KEYS, LATER_KINDS
+from simpar.scenario.options import KINDS, KindOptions, Strategy
+from simpar.scenario.overrides import Overrides, apply, strategy_names
+from simpar.scenario.reader import Document, read_file
+from simpar.scenario.report import EXAMPLES, Report
+from simpar.scenario.schema import (
+    ClusterSpec,
+    DataSpec,
+    ModelSpec,
+    NetworkSpec,
+    ProfileFile,
+    RunSpec,
+    Scenario,
+    ValidateSpec,
+)
+from simpar.scenario.source import Source, public_path
+from simpar.scenario.words import Path, did_you_mean
+from simpar.units import shown
+
+SECTIONS: dict[str, type[Strict]] = {
+    "model": ModelSpec,
+    "data": DataSpec,
+    "cluster": ClusterSpec,
+    "network": NetworkSpec,
+    "run": RunSpec,
+    "validate": ValidateSpec,
+}
+"""Sections of the file that are mappings."""
+
+TOP_KEYS = ("name", "model", "data", "cluster", "network", "strategies", "run", "validate")
+"""Keys at the top of the file."""
+
+REQUIRED = ("model", "cluster", "strategies")
+"""Those that no file may leave out."""
+
+MOST_STRATEGIES = 1000
+"""Strategies that one file may compare."""
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+class _Title(Strict):
+    """The one setting at the top of the file that is no section."""
+
+    name: Name
+
+
+def load(path: str | os.PathLike[str], set: Overrides = ()) -> Scenario:
+    """Return the scenario in the file at *path*, with the settings in *set* changed.
+
+    Args:
+        path: a YAML file.
+        set: values by path, ``{"network.bandwidth": "10 Gbit/s"}``, or pairs in order. Text is read
+            as YAML; other values are taken as they are.
+
+    Raises:
+        InputError: the file cannot be read, or anything in it or in *set* is wrong; ``problems``
+            holds all of it.
+    """
+    document = read_file(path)
+    source = Source.of(document)
+    report = Report(source)
+    data = document.data
+    if not isinstance(data, dict):
+        report.add((), f"a scenario is a mapping, not {shown(data)}", "write 'model:', 'cluster:' and so on")
+        report.close()
+    blank = _note_flaws(document, report)
+    report.problems += apply(set, data, source, blank)
+    return _Loader(path, data, report, blank).scenario()
+
+
+def load_profile(path: str | os.PathLike[str], *, shown_as: str | None = None) -> ProfileFile:
+    """Return the measured model in the file at *path*; problems name it *shown_as*.
+
+    Raises:
+        InputError: the file cannot be read, or anything in it is wrong.
+    """
+    document = read_file(path, shown_as)
+    report = Report(Source.of(document))
+    if not isinstance(document.data, dict):
+        said = f"a profile is a mapping, not {shown(document.data)}"
+        report.add((), said, "write 'name:', 'batch:' and 'layers:'")
+        report.close()
+    blank = _note_flaws(document, report)
+    found = report.check(ProfileFile, document.data, (), "profile", blank)
+    check_layers(document.data.get("layers"), ("layers",), report)
+    report.close()
+    assert found is not None
+    return found
+
+
+def _note_flaws(document: Document, report: Report) -> set[Path]:
+    """Note what reading found; return the paths of the keys without a value."""
+    for path, place, message, fix in document.flaws:
+        public = public_path(path)
+        report.source.keys.setdefault(public, (document.file, *place))
+        report.problems.append(
+            Source(document.file, {(): (document.file, *place)}).problem(public, message, fix)
+        )
+    return {public_path(path) for path in document.blank if len(path) != 3 or path[0] != "strategies"}
+
+
+class _Loader:
+    """One file on its way to a scenario."""
+
+    def __init__(self, path: str | os.PathLike[str], data: dict[str, Any], report: Report, blank: set[Path]):
+        self.path = path
+        self.data = data
+        self.report = report
+        self.blank = blank
+
+    def scenario(self) -> Scenario:
+        """Return the scenario, or raise all that is wrong with it."""
+        self._check_top()
+        name = self.data.get("name", FilePath(os.fspath(self.path)).stem)
+        title = self.report.check(_Title, {"name": name}, (), "", self.blank & {("name",)})
+        model = self._section("model", ModelSpec)
+        data = self._section("data", DataSpec)
+        cluster = self._section("cluster", ClusterSpec)
+        network = self._section("network", NetworkSpec)
+        run = self._section("run", RunSpec)
+        validation = self._section("validate", ValidateSpec)
+        strategies = self._strategies()
+        profile = self._profile()
+        check_all(self.data, self.report, profile)
+        self.report.close()
+        assert title is not None
+        assert model is not None
+        assert cluster is not None
+        return Scenario(
+            name=title.name,
+            model=model,
+            data=data or DataSpec(),
+            cluster=cluster,
+            network=network,
+            strategies=strategies,
+            run=run or RunSpec(),
+            validation=validation or ValidateSpec(),
+            profile=profile,
+            source=self.report.source,
+        )
+
+    def _check_top(self) -> None:
+        for key in self.data:
+            if key in LATER_KEYS[""]:
+                self.report.add((key,), f"{key!r} is not modelled by this version", "remove it", key=True)
+            elif key not in TOP_KEYS:
+                self.report.add((key,), f"unknown key {shown(key)}", did_you_mean(key, TOP_KEYS), key=True)
+        for key in REQUIRED:
+            if key not in self.data:
+                said = f"required key {key!r} is missing"
+                self.report.add((key,), said, f"write '{key}: {EXAMPLES[key]}'")
+
+    def _section(self, key: str, model: type[Section]) -> Section | None:
+        """Return the section *key*, None where it is not there or wrong."""
+        if key not in self.data:
+            return None
+        section = self.data[key]
+        if section is None:
+            self._add_empty(key)
+            return None
+        return self.report.check(model, section, (key,), key, self.blank)
+
+    def _add_empty(self, key: str) -> None:
+        remove = "" if key in REQUIRED else " or remove the key"
+        self.report.add((key,), "is empty", f"write '{key}: {EXAMPLES[key]}'{remove}", key=True)
+
+    def _strategies(self) -> tuple[Strategy, ...]:
+        items = self.data.get("strategies")
+        here: Path = ("strategies",)
+        fix = f"write 'strategies: {EXAMPLES['strategies']}'"
+        if "strategies" not in self.data:
+            return ()
+        if items is None or items == []:
+            self._add_empty("strategies")
+        elif not isinstance(items, list):
+            self.report.add(here, f"{shown(items)} is not a list", fix)
+        elif len(items) > MOST_STRATEGIES:
+            self.report.add(here, f"has more than {MOST_STRATEGIES} entries", "compare fewer at once")
+        else:
+            names = strategy_names(items)
+            self._check_names(items)
+            read = [self._strategy(index, item, names[index]) for index, item in enumerate(items)]
+            return tuple(one for one in read if one is not None)
+        return ()
+
+    def _check_names(self, items: list[Any]) -> None:
+        """Note names that are given twice."""
+        first: dict[str, int] = {}
+        for index, item in enumerate(items):
+            options = next(iter(item.values())) if isinstance(item, dict) and len(item) == 1 else None
+            name = options.get("name") if isinstance(options, dict) else None
+            if not isinstance(name, str):
+                continue
+            if name in first:
+                said = f"{shown(name)} is the name of strategies[{first[name]}] too"
+                self.report.add(("strategies", index, "name"), said, "give each entry a name of its own")
+            first.setdefault(name, index)
+
+    def _strategy(self, index: int, item: Any, name: str) -> Strategy | None:
+        """Return one entry of ``strategies``, None where it is wrong."""
+        here: Path = ("strategies", index)
+        kind: Any = item
+        options: Any = {}
+        if isinstance(item, dict):
+            known = next((key for key in item if key in KINDS), None)
+            if len(item) != 1:
+                said = f"an entry has one key, its kind, not {len(item)}"
+                fix = f"indent the options below '{known}:'" if known else "write 'ps-sync: {servers: 2}'"
+                self.report.add(here, said, fix)
+                return None
+            kind, options = next(iter(item.items()))
+        if not isinstance(kind, str):
+            said = "is empty" if kind is None else f"{shown(kind)} is not a strategy"
+            self.report.add(here, said, "write 'ps-sync' or 'ps-sync: {servers: 2}'")
+            return None
+        if kind in LATER_KINDS:
+            fix = f"write one of: {', '.join(KINDS)}"
+            self.report.add(here, f"{kind!r} is not modelled by this version", fix)
+            return None
+        model = KINDS.get(kind)
+        if model is None:
+            self.report.add(here, f"unknown strategy {shown(kind)}", did_you_mean(kind, tuple(KINDS)))
+            return None
+        checked: KindOptions | None = self.report.check(
+            model, {} if options is None else options, here, kind, self.blank
+        )
+        return Strategy(name, kind, index, checked) if checked is not None else None
+
+    def _profile(self) -> ProfileFile | None:
+        """Return what ``model.profile`` names; a path starts at the folder of the scenario."""
+        here: Path = ("model", "profile")
+        section = self.data.get("model")
+        given = section.get("profile") if isinstance(section, dict) else None
+        if not isinstance(given, str) or not given or not self.report.clean(here):
+            return None
+        path = os.path.join(os.path.dirname(os.fspath(self.path)), given)
+        try:
+            exists = os.path.isfile(path)
+        except ValueError:
+            exists = False
+        if not exists:
+            said = f"{shown(given)} is not a file"
+            self.report.add(here, said, "give its path from the folder of this file")
+            return None
+        try:
+            return load_profile(path)
+        except InputError as error:
+            self.report.problems += error.problems
+            self.report.spoil(here)
+            return None

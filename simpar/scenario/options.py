@@ -1,0 +1,97 @@
+"""The ways of training that a scenario may compare, and the options of each.
+
+:data:`KINDS` maps each kind to the model of its options. What a later version adds stands in
+:mod:`simpar.scenario.later`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from simpar.scenario.fields import Batch, Choice, PositiveSize, StrategyName, Strict, Workers
+from simpar.scenario.later import LATER_WORDS
+
+
+class Options(Strict):
+    """What every kind of strategy takes."""
+
+    name: StrategyName | None = None
+    """What this entry is called in tables and paths; by default its kind, then kind-2, kind-3."""
+
+
+class SingleOptions(Options):
+    """One device alone, without communication."""
+
+
+class PsOptions(Options):
+    """Parameter servers: workers push gradients and pull parameters."""
+
+    servers: Workers = 1
+    """Number of parameter servers, counted apart from the workers."""
+
+    placement: Annotated[
+        Literal["sliced", "balanced", "round_robin"], Choice("placement", LATER_WORDS["placement"])
+    ] = "sliced"
+    """Which server holds what: every tensor cut over all servers, or whole tensors by size or in turn."""
+
+    slice_bytes: PositiveSize | None = None
+    """Cut tensors into slices of at most this size, '4 MiB'; by default one slice a server."""
+
+    overlap: bool = False
+    """Push each layer's gradients while the backward pass goes on."""
+
+
+class AllreduceOptions(Options):
+    """Workers add up their gradients among themselves, without servers."""
+
+    algorithm: Annotated[Literal["ring"], Choice("algorithm", LATER_WORDS["algorithm"])] = "ring"
+    """How the gradients are added up."""
+
+    bucket: PositiveSize | None = None
+    """Bytes reduced at once, '25 MiB'; by default 25 MiB with overlap, everything without."""
+
+    overlap: bool = False
+    """Reduce buckets while the backward pass goes on."""
+
+
+class PipelineOptions(Options):
+    """The model cut into stages, one a worker; micro-batches flow through them."""
+
+    schedule: Annotated[Literal["gpipe"], Choice("schedule", LATER_WORDS["schedule"])] = "gpipe"
+    """Order of forward and backward passes in a stage."""
+
+    stages: Workers | None = None
+    """Number of stages; by default one a worker."""
+
+    microbatches: Batch | None = None
+    """Number of micro-batches that a step is cut into."""
+
+
+KindOptions = SingleOptions | PsOptions | AllreduceOptions | PipelineOptions
+
+KINDS: dict[str, type[KindOptions]] = {
+    "single": SingleOptions,
+    "ps-sync": PsOptions,
+    "ps-async": PsOptions,
+    "allreduce": AllreduceOptions,
+    "pipeline": PipelineOptions,
+}
+"""Options of each kind that this version models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """One entry of ``strategies``."""
+
+    name: str
+    """Unique in the scenario."""
+
+    kind: str
+    """A key of :data:`KINDS`."""
+
+    index: int
+    """Place in the list, from 0."""
+
+    options: KindOptions
+    """The options of its kind."""

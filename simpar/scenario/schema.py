@@ -1,0 +1,339 @@
+"""What people write, section by section, checked and in SI units.
+
+Every section is a frozen pydantic model; a key that is not listed is an error. Settings that depend
+on one another are checked in :mod:`simpar.scenario.checks`, with line and column.
+Start with :class:`Scenario`, at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from simpar.errors import InputError, Problem
+from simpar.scenario.fields import (
+    Batch,
+    Choice,
+    Count,
+    Duration,
+    FlopRate,
+    Flops,
+    Fraction,
+    Name,
+    PositiveDuration,
+    PositiveSize,
+    Preset,
+    Rate,
+    Share,
+    Size,
+    Speed,
+    Strict,
+    Whole,
+    Workers,
+)
+from simpar.scenario.later import LATER_WORDS
+from simpar.scenario.options import Strategy
+from simpar.scenario.presets import DEVICE_PRESETS, MODEL_PRESETS
+from simpar.scenario.source import Source, split_path
+from simpar.scenario.words import did_you_mean
+from simpar.units import shown
+
+MOST_LAYERS = 20_000
+"""Layers that one model may have."""
+
+Dtype = Annotated[Literal["float64", "float32", "float16", "bfloat16"], Choice("dtype")]
+
+
+def _shape_of_parameters(value: Any) -> str:
+    return "\0tensors" if isinstance(value, dict) else "\0count"
+
+
+Parameters = Annotated[
+    Annotated[Count, Tag("\0count")]
+    | Annotated[dict[Name, Annotated[int, Whole(1, 10**15)]], Field(max_length=10_000), Tag("\0tensors")],
+    Discriminator(_shape_of_parameters),
+]
+"""A number of elements, or one number for each tensor. (The tags never show: no key holds a NUL.)"""
+
+
+class LayerSpec(Strict):
+    """One layer: either measured times or FLOPs, its parameters and the size of its output."""
+
+    name: Name
+    """Unique in the model."""
+
+    kind: Name = "layer"
+    """What it computes, 'conv' or 'linear'; shown, not interpreted."""
+
+    forward: Duration | None = None
+    """Measured time of its forward pass over one batch, '1.2 ms'."""
+
+    backward: Duration | None = None
+    """Measured time of its backward pass over one batch, '2.4 ms'."""
+
+    flops: Flops | None = None
+    """FLOPs of its forward pass over one sample, '231 MFLOP'; a multiply-add counts as two."""
+
+    backward_flops: Flops | None = None
+    """FLOPs of its backward pass over one sample; by default twice those of the forward pass."""
+
+    parameters: Parameters = 0
+    """Number of its parameters, or a mapping from the name of each tensor to its number."""
+
+    activation: Size = 0.0
+    """Size of its output for one batch, '51.4 MB'."""
+
+    inputs: tuple[Name, ...] | None = None
+    """Earlier layers whose output it reads; by default the layer before. [] reads the data."""
+
+    @property
+    def tensors(self) -> tuple[tuple[str, int], ...]:
+        """Parameter tensors as (name, elements); each name starts with the layer's, so it is unique."""
+        if isinstance(self.parameters, int):
+            return ((self.name, self.parameters),) if self.parameters else ()
+        prefix = self.name + "."
+        return tuple(
+            (name if name.startswith(prefix) else prefix + name, count)
+            for name, count in self.parameters.items()
+        )
+
+    @property
+    def timed(self) -> bool:
+        """Whether its times were measured."""
+        return self.forward is not None
+
+
+Layers = Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MOST_LAYERS)]
+
+
+class ProfileFile(Strict):
+    """A model measured on a device: a file of its own, named by ``model.profile``."""
+
+    name: Name
+    """What the model is called, 'ResNet-50'."""
+
+    unit: Name = "images"
+    """What a sample is called, in the plural."""
+
+    batch: Batch
+    """Samples in the batch that the times and activations belong to."""
+
+    dtype: Dtype = "float32"
+    """Type of parameters, gradients and activations."""
+
+    source: Annotated[str, Field(max_length=10_000)] = ""
+    """Where the figures come from."""
+
+    device: Annotated[str, Field(max_length=10_000)] = ""
+    """What they were measured on."""
+
+    layers: Layers
+    """Its layers, in the order of the forward pass."""
+
+
+class ModelSpec(Strict):
+    """The model: a preset, a measured profile, or a list of layers."""
+
+    preset: Annotated[str, Preset(MODEL_PRESETS, "model")] | None = None
+    """A model that simpar knows."""
+
+    profile: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """A file of measured layers; its path starts at the folder of this file."""
+
+    layers: Layers | None = None
+    """The layers, written out."""
+
+    batch: Batch | None = None
+    """Samples that each worker trains on in a step."""
+
+    global_batch: Batch | None = None
+    """Samples that all workers together train on in a step."""
+
+    dtype: Dtype = "float32"
+    """Type of parameters, gradients and activations."""
+
+    seq: Annotated[int, Whole(1, 10**9)] | None = None
+    """Tokens in a sequence."""
+
+    name: Name | None = None
+    """What the model is called; by default its preset's or profile's name."""
+
+    unit: Name = "samples"
+    """What a sample of hand-written layers is called, in the plural."""
+
+
+class DataSpec(Strict):
+    """The training data."""
+
+    records: Annotated[int, Whole(1, 10**15)] | None = None
+    """Samples in an epoch."""
+
+
+class DeviceSpec(Strict):
+    """What one worker computes with: measured times, or a preset, or a rate."""
+
+    preset: Annotated[str, Preset(DEVICE_PRESETS, "device")] | None = None
+    """A device that simpar knows; memory, efficiency and flops may be stated beside it."""
+
+    forward: PositiveDuration | None = None
+    """Measured time of the model's forward pass over one batch, '60 ms'."""
+
+    backward: PositiveDuration | None = None
+    """Measured time of the model's backward pass over one batch, '120 ms'."""
+
+    batch: Batch | None = None
+    """Batch that those times belong to; by default the scenario's own."""
+
+    flops: FlopRate | None = None
+    """Peak rate on the model's dtype, '312 TFLOP/s'."""
+
+    efficiency: Fraction | None = None
+    """Share of the peak rate that training reaches, above 0 and at most 1."""
+
+    memory: PositiveSize | None = None
+    """Memory, '80 GiB'; without it everything fits."""
+
+    memory_bandwidth: Rate | None = None
+    """Bandwidth of that memory, '900 GB/s'."""
+
+
+class ServerSpec(Strict):
+    """What one parameter server does with what it receives."""
+
+    add_rate: Rate | None = None
+    """Bytes of gradients added up a second, '10 GB/s'; by default adding takes no time."""
+
+    update_rate: Rate | None = None
+    """Bytes of parameters updated a second, '10 GB/s'; by default updating takes no time."""
+
+    threads: Workers = 1
+    """Tensors or slices that it works on at once."""
+
+
+def _device_shorthand(value: Any) -> Any:
+    return {"preset": value} if isinstance(value, str) else value
+
+
+class ClusterSpec(Strict):
+    """The machines."""
+
+    workers: Workers
+    """Number of workers; parameter servers are counted apart."""
+
+    device: Annotated[DeviceSpec, BeforeValidator(_device_shorthand)] | None = None
+    """What each worker computes with: the name of a preset, or its figures."""
+
+    speed: Annotated[tuple[Speed, ...], Field(min_length=1, max_length=100_000)] | None = None
+    """Relative speed of each worker, one number a worker; 0.5 takes twice as long."""
+
+    server: ServerSpec = ServerSpec()
+    """What one parameter server does with what it receives."""
+
+
+class NetworkSpec(Strict):
+    """A star: every worker and server has one full-duplex link to a switch that never blocks."""
+
+    bandwidth: Rate
+    """Payload rate of one direction of a link, '25 Gbit/s' or '3.1 GB/s'."""
+
+    latency: Duration = 0.0
+    """Time for an empty message to arrive, '5 us'."""
+
+    overhead: Duration = 0.0
+    """Time that each message occupies its channel before its bytes, '1 us'."""
+
+    efficiency: Fraction = 1.0
+    """Share of the bandwidth that messages reach, above 0 and at most 1."""
+
+    sharing: Annotated[Literal["fair", "fifo"], Choice("sharing")] = "fair"
+    """How messages share a link: all at once in equal parts, or one after another."""
+
+    server_bandwidth: Rate | None = None
+    """The same as bandwidth for the links of parameter servers; by default equal to it."""
+
+    topology: Annotated[Literal["star"], Choice("topology", LATER_WORDS["topology"])] = "star"
+    """How the links are joined."""
+
+
+class RunSpec(Strict):
+    """How long and how to simulate."""
+
+    steps: Annotated[int, Whole(1, 1_000_000)] = 20
+    """Steps that are counted."""
+
+    warmup: Annotated[int, Whole(0, 100_000)] = 2
+    """Steps before them that are not."""
+
+    seed: Annotated[int, Whole(0, 2**63 - 1)] = 0
+    """Seed of everything random."""
+
+    engine: Annotated[Literal["auto", "reference"], Choice("engine", LATER_WORDS["engine"])] = "auto"
+    """Which simulator runs."""
+
+    stagger: Annotated[Literal["even", "none"], Choice("stagger")] = "even"
+    """Whether asynchronous workers start evenly spread over their first step, or all at once."""
+
+    collectives: Annotated[Literal["messages", "closed_form"], Choice("collectives")] = "messages"
+    """Whether a collective is simulated message by message or as one formula."""
+
+
+class ValidateSpec(Strict):
+    """How predictions are held against measurements."""
+
+    bound: Annotated[float, Share(10.0)] = 0.1
+    """Largest error that passes, as a share of the measured time."""
+
+    repeats: Annotated[int, Whole(1, 10_000)] = 30
+    """Measurements of each case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A whole scenario file, checked."""
+
+    name: str
+    model: ModelSpec
+    data: DataSpec
+    cluster: ClusterSpec
+    network: NetworkSpec | None
+    strategies: tuple[Strategy, ...]
+    run: RunSpec
+    validation: ValidateSpec
+    """The section ``validate`` of the file."""
+
+    profile: ProfileFile | None
+    """The contents of the file that ``model.profile`` names."""
+
+    source: Source = field(repr=False, compare=False)
+    """Where each setting stands."""
+
+    def strategy(self, name: str) -> Strategy:
+        """Return the strategy called *name*.
+
+        Raises:
+            InputError: there is none; the nearest name is offered.
+        """
+        for one in self.strategies:
+            if one.name == name:
+                return one
+        names = [one.name for one in self.strategies]
+        message = f"no strategy is called {shown(name)}"
+        raise InputError([self.source.problem(("strategies",), message, did_you_mean(name, names))])
+
+    def problem(self, path: str, message: str, fix: str = "") -> Problem:
+        """Return a problem with the setting at *path*, placed there or at the nearest setting above it.
+
+        *path* is as people write it: ``cluster.device``, ``strategies[2].algorithm`` or
+        ``strategies[ps-sync].servers``. One that cannot be read is placed at the top of the file.
+        """
+        names = {one.name: one.index for one in self.strategies}
+        found: list[str | int] = []
+        for part, selects in split_path(path) or ():
+            by_name = selects and isinstance(part, str)
+            if by_name and found == ["strategies"]:
+                found.append(names.get(str(part), 0))
+            else:
+                found.append(part)
+        return self.source.problem(tuple(found), message, fix, said_path=path)

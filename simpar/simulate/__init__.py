@@ -1,0 +1,34 @@
+"""Engines: from a program to a trace.
+
+:func:`simulate` is the way in. :mod:`simpar.simulate.reference` states the semantics;
+:mod:`simpar.simulate.network` shares links between flows for every engine.
+"""
+
+from __future__ import annotations
+
+from simpar.errors import EngineError
+from simpar.program import Program
+from simpar.simulate.reference import Progress, ReferenceEngine
+from simpar.trace import Trace
+
+ENGINES = ("auto", "reference")
+"""What ``engine`` may be."""
+
+__all__ = ["ENGINES", "Progress", "ReferenceEngine", "simulate"]
+
+
+def simulate(program: Program, engine: str = "auto", progress: Progress | None = None) -> Trace:
+    """Run *program* and return its trace; ``trace.engine`` says which engine ran.
+
+    Args:
+        engine: ``auto`` takes the fastest engine that can run the program; ``reference`` is SimPy.
+        progress: called now and then with (instances done, instances in all).
+
+    Raises:
+        ProgramError: the program breaks a rule.
+        EngineError: there is no such engine, or the program cannot go on.
+    """
+    if engine not in ENGINES:
+        raise EngineError(f"unknown engine {engine!r}; write one of: {', '.join(ENGINES)}")
+    program.require_valid()
+    return ReferenceEngine(program, progress).run()

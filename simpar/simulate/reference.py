@@ -1,0 +1,319 @@
+"""The reference engine: a program as SimPy processes.
+
+This is the readable statement of what :mod:`simpar.program` means, and the oracle for every faster
+engine. A task instance is a SimPy process; a resource is a :class:`Station`, because
+``simpy.Resource`` serves in the order of requests and cannot keep the order rule: among instances
+ready at one time, the lower rank goes first, whoever happened to ask first.
+
+How an instant is kept in order, using SimPy's event priorities at equal times:
+
+=================  ==========================================================================
+priority 0 and 1   ends, lags, tokens, tasks without time: everything that only settles
+priority 2 + rank  one grant, to the head of a station's queue; what it sets off settles before
+                   the next grant
+last               the network shares its links anew, once
+=================  ==========================================================================
+
+Users add their own processes: ``ReferenceEngine(program)`` holds ``env``, and whatever they start
+there before :meth:`ReferenceEngine.run` runs among the tasks.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+import simpy
+from simpy.events import NORMAL, Event
+
+from simpar.errors import EngineError
+from simpar.program import Program
+from simpar.simulate.network import FairNetwork
+from simpar.trace import Trace
+
+GRANT = NORMAL + 1
+"""Priority of the grant to rank 0; rank r has GRANT + r."""
+
+LAST = GRANT + 2**40
+"""Priority of what follows all grants of an instant."""
+
+REPORT_EVERY = 4096
+"""Instances between two calls of the progress callback."""
+
+Progress = Callable[[int, int], None]
+
+_Edge = tuple[int, int, float, list[float] | None]  # (target, distance, lag, lags by iteration of the target)
+
+
+class _Call(Event):
+    """Call a function at the current time, after everything of a smaller priority."""
+
+    def __init__(self, env: simpy.Environment, call: Callable[[], None], priority: int) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = None
+        self.callbacks.append(lambda _: call())
+        env.schedule(self, priority=priority)  # type: ignore[arg-type]  # SimPy names 0 and 1; any int works
+
+
+class Station:
+    """One resource: a queue in (ready, rank, iteration) order and ``capacity`` places.
+
+    A priority resource puts the task's priority first.
+    """
+
+    def __init__(self, env: simpy.Environment, capacity: int, by_priority: bool) -> None:
+        self._env, self._free, self._by_priority = env, capacity, by_priority
+        self._queue: list[tuple[int, float, int, int, Event]] = []
+
+    def request(self, task: int, iteration: int, priority: int) -> Event:
+        """Return an event that happens when the instance is granted a place."""
+        granted = Event(self._env)
+        first = priority if self._by_priority else 0
+        heapq.heappush(self._queue, (first, self._env.now, task, iteration, granted))
+        self._offer()
+        return granted
+
+    def release(self) -> None:
+        """Give a place back."""
+        self._free += 1
+        self._offer()
+
+    def _offer(self) -> None:
+        """Arrange for the head to be granted once this instant has settled."""
+        if self._free and self._queue:
+            rank = self._queue[0][2]
+            # Priorities are compared when all that is ready is there, so their grants come after the others'.
+            late = LAST - 1 if self._by_priority else GRANT + rank
+            _Call(self._env, lambda: self._grant(rank), late)
+
+    def _grant(self, rank: int) -> None:
+        # Another instance may have come to the head since; its own offer is on the way then.
+        if self._free and self._queue and (self._by_priority or self._queue[0][2] == rank):
+            self._free -= 1
+            heapq.heappop(self._queue)[4].succeed()
+            self._offer()
+
+
+class ReferenceEngine:
+    """Run one program with SimPy. Made for one run; :meth:`run` returns its trace."""
+
+    def __init__(self, program: Program, progress: Progress | None = None) -> None:
+        """Prepare *program*, which must be valid (:meth:`Program.check`)."""
+        self.program = program
+        self.env = simpy.Environment()
+        self._progress = progress
+        self._stations = [
+            Station(self.env, resource.capacity, resource.discipline == "priority")
+            for resource in program.resources
+        ]
+        self._network = FairNetwork(
+            [link.bytes_per_s for link in program.links], [resource.route for resource in program.resources]
+        )
+        self._arrival: dict[int, Event] = {}  # by channel: the last byte of its head
+        self._promise = 0  # number of the network's latest promise of a completion
+        self._settling = False
+
+        tasks = len(program)
+        self._resource = program.resource.tolist()
+        self._seconds: list[float] = program.seconds.tolist()
+        self._durations = {task: values.tolist() for task, values in program.durations.items()}
+        self._bytes: list[float] = program.bytes.tolist()
+        self._overhead: list[float] = program.overhead.tolist()
+        self._latency: list[float] = program.latency.tolist()
+        self._priority: list[int] = program.priority.tolist()
+        self._is_flow = [program.is_flow(task) for task in range(tasks)]
+        lags = {edge: values.tolist() for edge, values in program.lags.items()}
+        self._from_start: list[list[_Edge]] = [[] for _ in range(tasks)]
+        self._from_end: list[list[_Edge]] = [[] for _ in range(tasks)]
+        self._distances: list[list[int]] = [[] for _ in range(tasks)]
+        for edge, (u, v, distance, lag, at_start) in enumerate(
+            zip(
+                program.source.tolist(),
+                program.target.tolist(),
+                program.distance.tolist(),
+                program.lag.tolist(),
+                program.at_start.tolist(),
+                strict=True,
+            )
+        ):
+            (self._from_start if at_start else self._from_end)[u].append((v, distance, lag, lags.get(edge)))
+            self._distances[v].append(distance)
+        self._awaited = [len(distances) for distances in self._distances]
+        self._reach = [max(distances, default=0) for distances in self._distances]
+        self._missing: dict[tuple[int, int], int] = {}
+        self._rows: list[tuple[int, int, float, float, float]] = []
+        self._ready: deque[tuple[int, int]] = deque()
+
+    # -- tokens ----------------------------------------------------------------------------------
+
+    def _needed(self, task: int, iteration: int) -> int:
+        """Return the number of tokens that an instance waits for."""
+        if iteration >= self._reach[task]:
+            return self._awaited[task]
+        return sum(1 for distance in self._distances[task] if distance <= iteration)
+
+    def _token(self, task: int, iteration: int) -> None:
+        """Let one token arrive; the last one makes the instance ready."""
+        missing = self._missing.pop((task, iteration), None)
+        if missing is None:
+            missing = self._needed(task, iteration)
+        if missing > 1:
+            self._missing[task, iteration] = missing - 1
+        else:
+            self._ready.append((task, iteration))
+
+    def _send(self, edges: list[_Edge], iteration: int) -> None:
+        """Send the tokens of *edges*, at once or after their lags."""
+        for task, distance, lag, by_iteration in edges:
+            target = iteration + distance
+            if target >= self.program.iterations:
+                continue
+            if by_iteration is not None:
+                lag = by_iteration[target]
+            if lag == 0.0:
+                self._token(task, target)
+            else:
+                self.env.timeout(lag, (task, target)).callbacks.append(self._lagged)
+
+    def _lagged(self, event: Event) -> None:
+        self._token(*event.value)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Start what is ready. Tasks without a resource happen here and now, and may make others ready."""
+        ready, now = self._ready, self.env.now
+        while ready:
+            task, iteration = ready.popleft()
+            if self._resource[task] >= 0:
+                self.env.process(self._instance(task, iteration))
+            else:
+                self._record(task, iteration, now, now, now)
+                self._send(self._from_start[task], iteration)
+                self._send(self._from_end[task], iteration)
+
+    # -- instances -------------------------------------------------------------------------------
+
+    def _instance(self, task: int, iteration: int) -> Generator[Event, Any, None]:
+        """One task in one iteration, from ready to end."""
+        env = self.env
+        resource = self._resource[task]
+        station = self._stations[resource]
+        ready = env.now
+        yield station.request(task, iteration, self._priority[task])
+        start = env.now
+        if self._from_start[task]:
+            self._send(self._from_start[task], iteration)
+            self._settle()
+        if self._is_flow[task]:
+            if self._overhead[task]:
+                yield env.timeout(self._overhead[task])
+            yield self._transmit(resource, self._bytes[task])
+            station.release()
+            if self._latency[task]:
+                yield env.timeout(self._latency[task])
+        else:
+            by_iteration = self._durations.get(task)
+            yield env.timeout(self._seconds[task] if by_iteration is None else by_iteration[iteration])
+            station.release()
+        self._record(task, iteration, ready, start, env.now)
+        self._send(self._from_end[task], iteration)
+        self._settle()
+
+    def _record(self, task: int, iteration: int, ready: float, start: float, end: float) -> None:
+        self._rows.append((iteration, task, ready, start, end))
+        if self._progress and len(self._rows) % REPORT_EVERY == 0:
+            self._progress(len(self._rows), len(self.program) * self.program.iterations)
+
+    # -- the network -----------------------------------------------------------------------------
+
+    def _transmit(self, channel: int, n_bytes: float) -> Event:
+        """Return an event that happens at the last byte."""
+        arrival = self._arrival[channel] = Event(self.env)
+        self._network.start(channel, n_bytes)
+        self._share()
+        return arrival
+
+    def _share(self) -> None:
+        """Have the network share its links anew at the end of this instant, once."""
+        if not self._settling:
+            self._settling = True
+            _Call(self.env, self._settle_network, LAST)
+
+    def _settle_network(self) -> None:
+        self._settling = False
+        wait = self._network.settle(self.env.now)
+        self._promise += 1
+        if wait < float("inf"):
+            promised = self.env.timeout(wait, self._promise)
+            promised.callbacks.append(self._completion)
+
+    def _completion(self, event: Event) -> None:
+        if event.value != self._promise:
+            return  # the rates have changed since
+        for channel in self._network.complete():
+            self._arrival.pop(channel).succeed()
+        self._share()
+
+    # -- the run ---------------------------------------------------------------------------------
+
+    def run(self) -> Trace:
+        """Run to the end and return the trace.
+
+        Raises:
+            EngineError: some instances never became ready; the message names them and what they wait for.
+        """
+        for task in range(len(self.program)):
+            for iteration in range(self.program.iterations):
+                if self._needed(task, iteration) == 0:
+                    self._ready.append((task, iteration))
+                elif iteration >= self._reach[task]:
+                    break
+        self._settle()
+        self.env.run()
+        expected = len(self.program) * self.program.iterations
+        if len(self._rows) < expected:
+            raise EngineError(self._stuck())
+        if self._progress:
+            self._progress(expected, expected)
+        self._rows.sort()
+        columns = np.array(self._rows, dtype=np.float64).reshape(-1, 5)
+        task_column = columns[:, 1].astype(np.int32)
+        return Trace(
+            program=self.program,
+            engine="reference",
+            task=task_column,
+            iteration=columns[:, 0].astype(np.int32),
+            resource=self.program.resource[task_column],
+            ready_s=columns[:, 2].copy(),
+            start_s=columns[:, 3].copy(),
+            end_s=columns[:, 4].copy(),
+        )
+
+    def _stuck(self) -> str:
+        seen = {(row[1], row[0]) for row in self._rows}
+        waiting = sorted(self._missing, key=lambda instance: (instance[1], instance[0]))[:5]
+        if not waiting:
+            first = next(
+                (task, iteration)
+                for iteration in range(self.program.iterations)
+                for task in range(len(self.program))
+                if (task, iteration) not in seen
+            )
+            waiting = [first]
+        named = ", ".join(
+            f"{self.program.tasks[task]} of iteration {iteration} "
+            f"(lacks {self._missing.get((task, iteration), self._needed(task, iteration))} of "
+            f"{self._needed(task, iteration)} tokens)"
+            for task, iteration in waiting
+        )
+        last = self._rows[-1] if self._rows else None
+        story = (
+            f"; the last to end was {self.program.tasks[last[1]]} of iteration {last[0]} at {last[4]:.9g} s"
+            if last
+            else ""
+        )
+        return f"deadlock in {self.program.name}: {len(seen)} instances ran, waiting are {named}{story}"

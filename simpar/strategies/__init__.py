@@ -1,0 +1,65 @@
+"""Ways of training, each compiled into a program: one file a strategy.
+
+:func:`compile` is the way in. A strategy is a function from a
+:class:`~simpar.strategies.common.Setting` (the model, the machines, its options) to a
+:class:`~simpar.program.Program`; it never formats or prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simpar import hardware, workload
+from simpar.errors import InputError
+from simpar.program import Program
+from simpar.scenario import Scenario, Strategy
+from simpar.strategies import allreduce, pipeline, ps_async, ps_sync, single
+from simpar.strategies.common import Setting
+
+KINDS: dict[str, Callable[[Setting], Program]] = {
+    "single": single.build,
+    "ps-sync": ps_sync.build,
+    "ps-async": ps_async.build,
+    "allreduce": allreduce.build,
+    "pipeline": pipeline.build,
+}
+"""What ``strategies:`` may name, and who compiles it."""
+
+MOST_INSTANCES = 50_000_000
+"""Task instances beyond which a run would take hours and more memory than a laptop has."""
+
+__all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "prepare"]
+
+
+def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
+    """Return what *strategy*, or the strategy of that name, compiles from.
+
+    Raises:
+        InputError: the scenario has no such strategy, or its model or device cannot be built.
+    """
+    chosen = scenario.strategy(strategy) if isinstance(strategy, str) else strategy
+    work = workload.build(scenario)
+    return Setting(scenario, chosen, work, hardware.build(scenario, work))
+
+
+def compile(scenario: Scenario, strategy: Strategy | str) -> Program:
+    """Compile one strategy of *scenario* into a program.
+
+    Raises:
+        InputError: what the scenario asks for is impossible; every problem has its place in the file.
+    """
+    setting = prepare(scenario, strategy)
+    program = KINDS[setting.strategy.kind](setting)
+    instances = len(program) * program.iterations
+    if instances > MOST_INSTANCES:
+        raise InputError(
+            [
+                scenario.problem(
+                    f"strategies[{setting.strategy.index}]",
+                    f"{len(program)} tasks x {program.iterations} iterations are {instances:.2g} to simulate",
+                    f"fewer run.steps, fewer workers, or run.collectives: closed_form "
+                    f"(at most {MOST_INSTANCES:.0e})",
+                )
+            ]
+        )
+    return program

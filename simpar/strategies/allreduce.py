@@ -1,0 +1,182 @@
+"""Data parallelism with a ring all-reduce (Patarasuk and Yuan, JPDC 69(2), 2009).
+
+Every worker computes on its own batch. Gradients are summed in *buckets*: whole tensors in the order
+of the backward pass, a bucket being closed when it reaches its size. A bucket of ``n`` bytes is cut
+into one chunk a worker; in ``W - 1`` steps of *reduce-scatter* each chunk collects every worker's
+part on its way round, in ``W - 1`` steps of *all-gather* the sums go round once more. A step sends
+``n / W`` bytes to the next worker.
+
+With ``overlap`` a bucket leaves while the backward pass goes on (Li et al., PyTorch Distributed, VLDB
+2020); its ring runs when the one before has ended, as on one communication stream. The next forward
+waits for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from simpar.cost import collectives, memory
+from simpar.program import Op, Program
+from simpar.scenario.options import AllreduceOptions
+from simpar.strategies.common import Setting, Star, layer_times
+from simpar.workload.splitting import balanced
+
+DEFAULT_BUCKET_BYTES = 25 * 2**20
+"""25 MiB, with overlap; the default of PyTorch's DistributedDataParallel (``bucket_cap_mb``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Whole tensors that are reduced together."""
+
+    layers: tuple[int, int]
+    """The backward of these layers, half-open, is what it waits for beyond the bucket before."""
+    elements: int
+
+
+def buckets(setting: Setting, size_bytes: float) -> tuple[list[Bucket], int]:
+    """Return the buckets in backward order, and the first layer that the last of them needs.
+
+    Layers below that one have no parameters; their backward follows the last bucket.
+    """
+    workload = setting.workload
+    found: list[Bucket] = []
+    top, elements = len(workload.layers), 0
+    for index in reversed(range(len(workload.layers))):
+        for tensor in reversed(workload.layers[index].tensors):
+            elements += tensor.elements
+            if elements * workload.dtype_bytes >= size_bytes:
+                found.append(Bucket((index, top), elements))
+                top, elements = index, 0
+    if elements:
+        lowest = next(index for index, layer in enumerate(workload.layers) if layer.tensors)
+        found.append(Bucket((lowest, top), elements))
+        top = lowest
+    return found, top
+
+
+def build(setting: Setting) -> Program:
+    """Return the program of data parallelism with a ring all-reduce."""
+    options = setting.strategy.options
+    assert isinstance(options, AllreduceOptions)
+    star, workload, workers = Star(setting), setting.workload, setting.cluster.workers
+    builder = star.builder
+    size = (
+        options.bucket
+        if options.bucket is not None
+        else DEFAULT_BUCKET_BYTES
+        if options.overlap
+        else math.inf
+    )
+    reduced, rest = buckets(setting, size)
+
+    times = [layer_times(setting, worker, workload.batch) for worker in range(workers)]
+    firsts = [
+        builder.task(
+            f"w{worker}.forward",
+            Op("forward", worker=worker, layers=(0, len(workload.layers))),
+            star.device(worker),
+            math.fsum(times[worker][0]),
+        )
+        for worker in range(workers)
+    ]
+
+    def backward(worker: int, layers: tuple[int, int], name: str, after: int) -> int:
+        return builder.task(
+            f"w{worker}.backward{name}",
+            Op("backward", worker=worker, layers=layers),
+            star.device(worker),
+            math.fsum(times[worker][1][slice(*layers)]),
+            [after],
+        )
+
+    computed = firsts
+    if not options.overlap:
+        computed = [backward(w, (0, len(workload.layers)), "", computed[w]) for w in range(workers)]
+    finished: list[list[int]] = [[] for _ in range(workers)]  # the bucket before, by worker
+    for number, bucket in enumerate(reduced):
+        if options.overlap and bucket.layers[0] < bucket.layers[1]:
+            computed = [backward(w, bucket.layers, f".{number}", computed[w]) for w in range(workers)]
+        ready = [[computed[w], *finished[w]] for w in range(workers)]
+        if workers == 1:
+            continue
+        if setting.scenario.run.collectives == "closed_form":
+            finished = _one_task(star, number, bucket, ready)
+        else:
+            finished = _ring(star, number, bucket, ready)
+    if options.overlap and rest > 0:
+        computed = [backward(w, (0, rest), ".rest", computed[w]) for w in range(workers)]
+    updates = []
+    for worker in range(workers):
+        update = builder.task(
+            f"w{worker}.update", Op("update", worker=worker), after=[computed[worker], *finished[worker]]
+        )
+        builder.edge(update, firsts[worker], distance=1)
+        updates.append(update)
+    return star.program(
+        clock="sync",
+        updates=updates,
+        samples=workers * workload.batch,
+        workers=workers,
+        memory_bytes=memory.all_reduce_worker(
+            workload.parameter_bytes, workload.activation_bytes * workload.batch
+        ),
+        algorithm=options.algorithm,
+        overlap=options.overlap,
+        bucket_bytes=[bucket.elements * workload.dtype_bytes for bucket in reduced],
+        collectives=setting.scenario.run.collectives,
+    )
+
+
+def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
+    """Add the messages of one ring and return, by worker, what its end waits for."""
+    builder, workers = star.builder, len(ready)
+    itemsize = star.setting.workload.dtype_bytes
+    chunks = [elements * itemsize for elements in balanced(bucket.elements, workers)]
+    have = [
+        builder.gather(f"w{w}.ready.b{number}", before, Op("gather", worker=w, part=number))
+        for w, before in enumerate(ready)
+    ]
+    received: list[int] = []
+    for step in range(2 * (workers - 1)):
+        kind = "reduce_scatter" if step < workers - 1 else "all_gather"
+        sent = []
+        for worker in range(workers):
+            after = [received[(worker - 1) % workers]] if received else []
+            if step < workers:  # later steps wait for their own gradients through the ring itself
+                after.append(have[worker])
+            to = (worker + 1) % workers
+            # Chunk w starts its way round at worker w; after W - 1 steps it is summed, and goes on.
+            chunk = (worker - step) % workers
+            _, arrived = star.send(
+                f"w{worker}.{kind}.b{number}.s{step}",
+                Op(kind, worker=worker, peer=to, part=number, step=step, key=chunk),
+                worker,
+                to,
+                float(chunks[chunk]),
+                after,
+            )
+            sent.append(arrived)
+        received = sent
+    return [[received[(worker - 1) % workers]] for worker in range(workers)]
+
+
+def _one_task(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
+    """Add one task that takes as long as the ring would alone."""
+    network = star.network
+    assert network is not None, "the scenario was checked: messages need a network"
+    workers = len(ready)
+    chunk = -(-bucket.elements // workers) * star.setting.workload.dtype_bytes
+    seconds = (
+        collectives.ring_all_reduce(float(chunk * workers), workers, network.bytes_per_s, network.latency_s)
+        + 2 * (workers - 1) * network.overhead_s
+    )
+    done = star.builder.task(
+        f"all_reduce.b{number}",
+        Op("all_reduce", part=number),
+        star.builder.resource("ring", "collective"),
+        seconds,
+        [task for before in ready for task in before],
+    )
+    return [[done]] * workers

@@ -1,0 +1,229 @@
+"""What every strategy needs: the times of layers, groups of layers, and messages on a star.
+
+A strategy gets a :class:`Setting` and writes its program with a :class:`Star`. Nothing here knows
+how anything is printed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simpar.cost import compute
+from simpar.errors import InputError
+from simpar.hardware import Cluster
+from simpar.program import Op, Program, ProgramBuilder
+from simpar.scenario import Scenario, Strategy
+from simpar.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Everything that a strategy compiles from."""
+
+    scenario: Scenario
+    strategy: Strategy
+    workload: Workload
+    cluster: Cluster
+    _times: dict[tuple[float, float], tuple[list[float], list[float]]] = field(default_factory=dict)
+
+    @property
+    def iterations(self) -> int:
+        """Iterations to run: the warm-up and the steps that are measured."""
+        return self.scenario.run.warmup + self.scenario.run.steps
+
+    def refuse(self, option: str, message: str, fix: str = "") -> InputError:
+        """Return the error that says what is wrong with one of the strategy's options."""
+        path = f"strategies[{self.strategy.index}]" + (f".{option}" if option else "")
+        return InputError([self.scenario.problem(path, message, fix)])
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Layers that run as one task: one with parameters and those without that follow it."""
+
+    layers: tuple[int, int]
+    """Half-open range."""
+    tensors: tuple[int, ...]
+    """Its parameter tensors, as indices in the model's order."""
+
+
+def layer_times(setting: Setting, worker: int, samples: float) -> tuple[list[float], list[float]]:
+    """Return the seconds of each layer, forward and backward, for *samples* samples on *worker*.
+
+    Measured layers scale with the samples; a device given by its times spreads them over the layers
+    by FLOPs; otherwise each layer takes its FLOPs over the device's rate.
+    """
+    speed = setting.cluster.speeds[worker]
+    if (speed, samples) not in setting._times:
+        setting._times[speed, samples] = _layer_times(setting, speed, samples)
+    return setting._times[speed, samples]
+
+
+def _layer_times(setting: Setting, speed: float, samples: float) -> tuple[list[float], list[float]]:
+    workload, device = setting.workload, setting.cluster.device
+    slow = 1.0 / speed
+    if workload.measured_batch is not None:
+        share = slow * samples / workload.measured_batch
+        forward = [(layer.forward_s or 0.0) * share for layer in workload.layers]
+        backward = [(layer.backward_s or 0.0) * share for layer in workload.layers]
+    elif device.forward_s is not None and device.backward_s is not None:
+        share = slow * samples / (device.measured_batch or workload.batch)
+        forward = compute.spread(device.forward_s * share, [layer.forward_flops for layer in workload.layers])
+        backward = compute.spread(
+            device.backward_s * share, [layer.backward_flops for layer in workload.layers]
+        )
+    else:
+        assert device.flops_per_s is not None, "the scenario was checked: a device has times or a rate"
+        rate = device.flops_per_s / slow
+        forward = [compute.layer_seconds(layer.forward_flops, samples, rate) for layer in workload.layers]
+        backward = [compute.layer_seconds(layer.backward_flops, samples, rate) for layer in workload.layers]
+    return forward, backward
+
+
+def batch_seconds(setting: Setting, worker: int, samples: float) -> float:
+    """Return the seconds that *worker* computes for *samples* samples, forward and backward."""
+    forward, backward = layer_times(setting, worker, samples)
+    return math.fsum(forward) + math.fsum(backward)
+
+
+def fastest(setting: Setting) -> int:
+    """Return the fastest worker, the first of equals."""
+    speeds = setting.cluster.speeds
+    return speeds.index(max(speeds))
+
+
+def groups(workload: Workload) -> list[Group]:
+    """Return the layers as groups of one layer with parameters and those without that follow it.
+
+    Layers without parameters before the first one with any are a group without tensors.
+    """
+    found: list[Group] = []
+    tensor = 0
+    for index, layer in enumerate(workload.layers):
+        count = len(layer.tensors)
+        if count == 0 and found:
+            found[-1] = Group((found[-1].layers[0], index + 1), found[-1].tensors)
+        else:
+            found.append(Group((index, index + 1), tuple(range(tensor, tensor + count))))
+        tensor += count
+    return found
+
+
+def tensor_elements(workload: Workload) -> list[tuple[int, int]]:
+    """Return (layer, elements) of each parameter tensor, in the model's order."""
+    return [
+        (index, tensor.elements) for index, layer in enumerate(workload.layers) for tensor in layer.tensors
+    ]
+
+
+class Star:
+    """A program under construction on machines around one switch.
+
+    Every worker and every server has a full-duplex link: ``w3.out``, ``w3.in``, ``ps0.out``, ``ps0.in``.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        network = setting.cluster.network
+        self.setting, self.network = setting, network
+        self.builder = ProgramBuilder(
+            setting.strategy.name, setting.iterations, network.sharing if network else "fair"
+        )
+
+    def device(self, worker: int) -> int:
+        """Return the resource on which *worker* computes."""
+        return self.builder.resource(f"w{worker}", "device")
+
+    def server_cpu(self, server: int) -> int:
+        """Return the resource on which *server* adds and updates."""
+        threads = self.setting.cluster.server.threads
+        return self.builder.resource(f"ps{server}.cpu", "server", capacity=threads)
+
+    def _send(
+        self,
+        name: str,
+        op: Op,
+        source: str,
+        target: str,
+        rates: tuple[float, float],
+        n_bytes: float,
+        after: Sequence[int],
+    ) -> tuple[int, int]:
+        assert self.network is not None, "the scenario was checked: messages need a network"
+        links = [(f"{source}.out", rates[0]), (f"{target}.in", rates[1])]
+        return self.builder.message(
+            name,
+            op,
+            source,
+            target,
+            links,
+            n_bytes,
+            latency=self.network.latency_s,
+            overhead=self.network.overhead_s,
+            after=after,
+        )
+
+    def push(
+        self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
+    ) -> tuple[int, int]:
+        """Add a push of a worker's gradients to a server; return its (first, last) task."""
+        assert self.network is not None, "the scenario was checked: messages need a network"
+        rates = (self.network.bytes_per_s, self.network.server_bytes_per_s)
+        name = f"w{worker}.push.ps{server}" + (f".{key}" if key >= 0 else "")
+        op = Op("push", worker=worker, server=server, key=key)
+        return self._send(name, op, f"w{worker}", f"ps{server}", rates, n_bytes, after)
+
+    def pull(
+        self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
+    ) -> tuple[int, int]:
+        """Add the reply to a pull, from a server to a worker; return its (first, last) task."""
+        assert self.network is not None, "the scenario was checked: messages need a network"
+        rates = (self.network.server_bytes_per_s, self.network.bytes_per_s)
+        name = f"w{worker}.pull.ps{server}" + (f".{key}" if key >= 0 else "")
+        op = Op("pull", worker=worker, server=server, key=key)
+        return self._send(name, op, f"ps{server}", f"w{worker}", rates, n_bytes, after)
+
+    def send(
+        self, name: str, op: Op, source: int, target: int, n_bytes: float, after: Sequence[int]
+    ) -> tuple[int, int]:
+        """Add a message between two workers; return its (first, last) task."""
+        assert self.network is not None, "the scenario was checked: messages need a network"
+        rates = (self.network.bytes_per_s, self.network.bytes_per_s)
+        return self._send(name, op, f"w{source}", f"w{target}", rates, n_bytes, after)
+
+    def program(
+        self,
+        *,
+        clock: str,
+        updates: Sequence[int],
+        samples: int,
+        workers: int,
+        memory_bytes: float,
+        **facts: Any,
+    ) -> Program:
+        """Return the program, with what reports must know of it.
+
+        Args:
+            clock: ``sync`` where a step ends when the last of *updates* has ended in an iteration,
+                ``async`` where every one of them applies one worker's gradients.
+            samples: trained on in one iteration by all workers together.
+            memory_bytes: of the device that needs most.
+            facts: whatever else is worth knowing, plain JSON.
+        """
+        setting = self.setting
+        return self.builder.build(
+            {
+                "strategy": setting.strategy.name,
+                "kind": setting.strategy.kind,
+                "clock": clock,
+                "updates": list(updates),
+                "samples": samples,
+                "workers": workers,
+                "warmup": setting.scenario.run.warmup,
+                "memory_bytes": memory_bytes,
+                "sharing": self.builder.sharing,
+                **facts,
+            }
+        )

@@ -1,0 +1,214 @@
+"""What synchronous and asynchronous parameter servers share: who holds what, and the way there and back.
+
+A worker computes, *pushes* gradients to the servers that hold the parameters, and *pulls* the new
+parameters back. Without overlap there is one message a (worker, server) after the whole backward.
+With overlap every slice of a tensor goes on its own as soon as its layer's backward has ended, and
+the forward of a layer waits for that layer's slices only (wait-free backpropagation, Zhang et al.,
+Poseidon, USENIX ATC 2017).
+
+What a server does with a push is the strategy's own: :mod:`simpar.strategies.ps_sync`,
+:mod:`simpar.strategies.ps_async`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simpar.cost import memory, parameter_server
+from simpar.program import Op, Program
+from simpar.scenario.options import PsOptions
+from simpar.strategies.common import Group, Setting, Star, groups, layer_times, tensor_elements
+from simpar.workload.placement import Slice, loads, place
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is pushed, applied and pulled as one message."""
+
+    index: int
+    """Index into the placement's slices, or -1 for everything that the server holds."""
+    server: int
+    bytes: float
+    group: int
+    """The group of layers it belongs to."""
+
+
+Apply = Callable[[Key, Sequence[int]], Sequence[int]]
+"""Given a key and the push of each worker that has arrived, add the server's tasks and return, for each
+worker, the task that its pull waits for."""
+
+
+class Servers:
+    """One strategy with parameter servers under construction."""
+
+    def __init__(self, setting: Setting) -> None:
+        options = setting.strategy.options
+        assert isinstance(options, PsOptions)
+        self.setting, self.options = setting, options
+        self.star = Star(setting)
+        self.workers = setting.cluster.workers
+        workload = setting.workload
+        itemsize = workload.dtype_bytes
+        slice_elements = None
+        if options.slice_bytes is not None:
+            slice_elements = int(options.slice_bytes // itemsize)
+            if slice_elements < 1:
+                raise setting.refuse(
+                    "slice_bytes",
+                    f"is less than one {workload.dtype} parameter",
+                    f"write '{itemsize} B' or more",
+                )
+        elements = tensor_elements(workload)
+        self.slices = place(elements, options.servers, options.placement, slice_elements)
+        self.loads = [count * itemsize for count in loads(self.slices, options.servers)]
+        self.groups = groups(workload) if options.overlap else [Group((0, len(workload.layers)), ())]
+        self.keys = self._sliced_keys(itemsize) if options.overlap else self._whole_keys()
+        self.first: list[int] = []
+        """The first task of each worker."""
+        self.last: list[int] = []
+        """The last backward of each worker."""
+        self._times = [layer_times(setting, worker, workload.batch) for worker in range(self.workers)]
+
+    def _whole_keys(self) -> list[list[Key]]:
+        """One key a server, all in one group."""
+        return [[Key(-1, server, float(load), 0) for server, load in enumerate(self.loads) if load]]
+
+    def _sliced_keys(self, itemsize: int) -> list[list[Key]]:
+        """One key a slice, by group of layers."""
+        group_of = {tensor: g for g, group in enumerate(self.groups) for tensor in group.tensors}
+        keys: list[list[Key]] = [[] for _ in self.groups]
+        for index, piece in enumerate(self.slices):
+            g = group_of[piece.tensor]
+            keys[g].append(Key(index, piece.server, float(piece.elements * itemsize), g))
+        return keys
+
+    # -- the program -----------------------------------------------------------------------------
+
+    def lay(self, apply: Apply) -> None:
+        """Add every worker's compute, its pushes and pulls, and in between what *apply* adds."""
+        builder, workers = self.star.builder, range(self.workers)
+        forwards = [self._forward(worker) for worker in workers]
+        self.first = [tasks[0] for tasks in forwards]
+        before = [tasks[-1] for tasks in forwards]
+        for g in reversed(range(len(self.groups))):
+            backwards = [self._backward(worker, g, before[worker]) for worker in workers]
+            before = backwards
+            keys = self.keys[g]
+            pushes: dict[tuple[int, int], int] = {}
+            for turn in range(len(keys)):
+                # Workers begin with different servers, so that they do not all queue at the first.
+                for worker in workers:
+                    k = (worker + turn) % len(keys)
+                    _, pushes[worker, k] = self.star.push(
+                        worker, keys[k].server, keys[k].bytes, [backwards[worker]], key=keys[k].index
+                    )
+            released = [apply(key, [pushes[worker, k] for worker in workers]) for k, key in enumerate(keys)]
+            for turn in workers:
+                for k, key in enumerate(keys):
+                    worker = (turn + k * self.workers // len(keys)) % self.workers
+                    _, arrived = self.star.pull(
+                        worker, key.server, key.bytes, [released[k][worker]], key=key.index
+                    )
+                    builder.edge(arrived, forwards[worker][g], distance=1)
+        self.last = before
+        for worker in workers:
+            builder.edge(before[worker], self.first[worker], distance=1)
+
+    def _name(self, worker: int, what: str, g: int) -> str:
+        return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "")
+
+    def _forward(self, worker: int) -> list[int]:
+        times, _ = self._times[worker]
+        tasks: list[int] = []
+        for g, group in enumerate(self.groups):
+            tasks.append(
+                self.star.builder.task(
+                    self._name(worker, "forward", g),
+                    Op("forward", worker=worker, layers=group.layers),
+                    self.star.device(worker),
+                    math.fsum(times[slice(*group.layers)]),
+                    tasks[-1:],
+                )
+            )
+        return tasks
+
+    def _backward(self, worker: int, g: int, after: int) -> int:
+        _, times = self._times[worker]
+        layers = self.groups[g].layers
+        return self.star.builder.task(
+            self._name(worker, "backward", g),
+            Op("backward", worker=worker, layers=layers),
+            self.star.device(worker),
+            math.fsum(times[slice(*layers)]),
+            [after],
+        )
+
+    # -- the servers' time -----------------------------------------------------------------------
+
+    def add_s(self, key: Key) -> float:
+        """Return the seconds to add one push of *key*."""
+        rate = self.setting.cluster.server.add_bytes_per_s
+        return key.bytes / rate if rate else 0.0
+
+    def update_s(self, key: Key) -> float:
+        """Return the seconds to update the parameters of *key*."""
+        rate = self.setting.cluster.server.update_bytes_per_s
+        return key.bytes / rate if rate else 0.0
+
+    def cycle_s(self, worker: int) -> float:
+        """Return the seconds of one cycle of *worker* if it were alone, without overlap."""
+        cluster, network = self.setting.cluster, self.star.network
+        assert network is not None
+        forward, backward = self._times[worker]
+        return parameter_server.uncontended_cycle(
+            math.fsum(forward) + math.fsum(backward),
+            self.loads,
+            network.bytes_per_s,
+            network.server_bytes_per_s,
+            network.latency_s,
+            network.overhead_s,
+            cluster.server.add_bytes_per_s,
+            cluster.server.update_bytes_per_s,
+        )
+
+    def program(self, clock: str, updates: Sequence[int], **facts: Any) -> Program:
+        """Return the program. Without any parameters a step ends with the slowest worker."""
+        if not updates:
+            clock = "sync"
+            updates = [
+                self.star.builder.gather(f"w{worker}.update", [task], Op("update", worker=worker))
+                for worker, task in enumerate(self.last)
+            ]
+        return self.star.program(clock=clock, updates=updates, **self.facts(), **facts)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what reports must know: memory, loads by server, the largest tensor of the fullest server."""
+        workload = self.setting.workload
+        fullest = self.loads.index(max(self.loads)) if self.loads else -1
+        held = [piece for piece in self.slices if piece.server == fullest]
+        largest = max(held, key=lambda piece: (piece.elements, -piece.tensor), default=None)
+        names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
+        return {
+            "memory_bytes": memory.server_fed_worker(
+                workload.parameter_bytes, workload.activation_bytes * workload.batch
+            ),
+            "samples": self.workers * workload.batch,
+            "workers": self.workers,
+            "servers": self.options.servers,
+            "placement": self.options.placement,
+            "overlap": self.options.overlap,
+            "server_loads_bytes": self.loads,
+            "server_memory_bytes": [memory.parameter_server(load) for load in self.loads],
+            "fullest_server": fullest,
+            "largest_tensor": names[largest.tensor] if largest else "",
+            "largest_tensor_bytes": _whole(self.slices, largest) * workload.dtype_bytes if largest else 0,
+            "cycle_s": self.cycle_s(self.workers - 1) if self.loads else 0.0,
+        }
+
+
+def _whole(slices: Sequence[Slice], piece: Slice) -> int:
+    """Return the elements of *piece*'s tensor that its server holds."""
+    return sum(s.elements for s in slices if s.tensor == piece.tensor and s.server == piece.server)

@@ -1,0 +1,51 @@
+"""Asynchronous parameter servers (Dean et al., Downpour SGD, NIPS 2012; Li et al., OSDI 2014).
+
+A server applies each push on its own, as it comes, and answers that worker at once. Nobody waits
+for anybody, except for a link or a server in use. The price is *staleness*: between a worker's pull and
+its next push, the others update. On average it is W - 1, whatever the speeds.
+
+Equal workers that start together stay together; ``run.stagger: even`` lets worker w begin at w/W of
+the cycle that it would have alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simpar.program import Op, Program
+from simpar.strategies.common import Setting
+from simpar.strategies.parameter_server import Key, Servers
+
+
+def build(setting: Setting) -> Program:
+    """Return the program of asynchronous training with parameter servers."""
+    servers = Servers(setting)
+    builder = servers.star.builder
+    workers = setting.cluster.workers
+    starts: list[tuple[int, float]] = []
+    if setting.scenario.run.stagger == "even":
+        for worker in range(1, workers):
+            start = builder.gather(f"w{worker}.start", [], Op("start", worker=worker))
+            builder.edge(start, start, distance=1)
+            starts.append((start, servers.cycle_s(worker) * worker / workers))
+    applies: list[int] = []
+
+    def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
+        cpu = servers.star.server_cpu(key.server)
+        done = [
+            builder.task(
+                f"ps{key.server}.apply.w{worker}" + (f".{key.index}" if key.index >= 0 else ""),
+                Op("apply", worker=worker, server=key.server, key=key.index),
+                cpu,
+                servers.add_s(key) + servers.update_s(key),
+                [push],
+            )
+            for worker, push in enumerate(pushes)
+        ]
+        applies.extend(done)
+        return done
+
+    servers.lay(apply)
+    for worker, (start, wait) in enumerate(starts, start=1):
+        builder.edge(start, servers.first[worker], lag=wait)
+    return servers.program("async", applies, stagger=setting.scenario.run.stagger)

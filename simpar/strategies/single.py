@@ -1,0 +1,52 @@
+"""One device alone, without communication: what every speedup is measured against.
+
+The fastest worker trains on the samples that all workers together train on in a step, batch after
+batch, and updates once: rows that are compared do the same samples a step.
+"""
+
+from __future__ import annotations
+
+import math
+
+from simpar.cost import memory
+from simpar.program import Op, Program
+from simpar.strategies.common import Setting, Star, fastest, layer_times
+
+
+def build(setting: Setting) -> Program:
+    """Return the program of one device that does everything."""
+    star, workload = Star(setting), setting.workload
+    worker = fastest(setting)
+    device = star.device(worker)
+    forward_s, backward_s = (math.fsum(times) for times in layer_times(setting, worker, workload.batch))
+    layers = (0, len(workload.layers))
+    before: list[int] = []
+    first = -1
+    for part in range(setting.cluster.workers):
+        forward = star.builder.task(
+            f"w{worker}.forward.{part}",
+            Op("forward", worker=worker, layers=layers, part=part),
+            device,
+            forward_s,
+            before,
+        )
+        backward = star.builder.task(
+            f"w{worker}.backward.{part}",
+            Op("backward", worker=worker, layers=layers, part=part),
+            device,
+            backward_s,
+            [forward],
+        )
+        before = [backward]
+        first = forward if part == 0 else first
+    update = star.builder.task(f"w{worker}.update", Op("update", worker=worker), after=before)
+    star.builder.edge(update, first, distance=1)
+    return star.program(
+        clock="sync",
+        updates=[update],
+        samples=setting.cluster.workers * workload.batch,
+        workers=1,
+        memory_bytes=memory.all_reduce_worker(
+            workload.parameter_bytes, workload.activation_bytes * workload.batch
+        ),
+    )

@@ -1,0 +1,222 @@
+"""The main job: every strategy of a scenario compiled, simulated, measured and ranked.
+
+:func:`compare` is the way in; :func:`explain` looks at one step of one strategy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from simpar.errors import InputError, Problem
+from simpar.program import Program
+from simpar.result import Comparison, Measured, Row, Window
+from simpar.result.labels import label
+from simpar.scenario import Scenario, load
+from simpar.simulate import simulate
+from simpar.strategies import Setting, compile, prepare
+from simpar.strategies.common import batch_seconds, fastest
+from simpar.study import notes
+from simpar.study.advice import bottleneck
+from simpar.trace import Segment
+
+Progress = Callable[[str, int, int, int, int], None]
+"""Called with (strategy, its number from 1, strategies in all, instances done, instances in all)."""
+
+
+def as_scenario(
+    scenario: Scenario | str | os.PathLike[str], set: Mapping[str, object] | None = None
+) -> Scenario:
+    """Return *scenario*, loaded if it is a path.
+
+    Raises:
+        InputError: the file is wrong, or *set* is given with a scenario that is loaded already.
+    """
+    if isinstance(scenario, Scenario):
+        if set:
+            raise InputError("give 'set' to simpar.load: this scenario is loaded already")
+        return scenario
+    return load(scenario, set=set or {})
+
+
+def compile_all(scenario: Scenario) -> list[tuple[Setting, Program]]:
+    """Compile every strategy.
+
+    Raises:
+        InputError: with the problems of all of them.
+    """
+    compiled: list[tuple[Setting, Program]] = []
+    problems: list[Problem] = []
+    for strategy in scenario.strategies:
+        try:
+            compiled.append((prepare(scenario, strategy), compile(scenario, strategy)))
+        except InputError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise InputError(problems)
+    return compiled
+
+
+def compare(
+    scenario: Scenario | str | os.PathLike[str],
+    *,
+    set: Mapping[str, object] | None = None,
+    advise: bool = True,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Simulate every strategy of *scenario* and rank them by samples per second.
+
+    Args:
+        scenario: a scenario or the path of its file.
+        set: settings to change first, by path: ``{"network.bandwidth": "100 Gbit/s"}``.
+        advise: look for a setting that would help each strategy, by simulating a few steps with it.
+
+    Raises:
+        InputError: the scenario is wrong; ``problems`` has every one with its place.
+    """
+    scenario = as_scenario(scenario, set)
+    compiled = compile_all(scenario)
+    rows = []
+    for number, (setting, program) in enumerate(compiled, 1):
+
+        def report(done: int, total: int, name: str = setting.strategy.name, number: int = number) -> None:
+            if progress:
+                progress(name, number, len(compiled), done, total)
+
+        rows.append(_row(setting, program, advise, report))
+    order = sorted(
+        rows,
+        key=lambda row: (not row.fits, -(row.samples_per_s or 0.0), [r.name for r in rows].index(row.name)),
+    )
+    ranked = [replace(row, rank=rank) for rank, row in enumerate(order, 1)]
+    engines = {row.engine for row in ranked if row.engine} or {"none"}
+    return Comparison(
+        scenario.name,
+        scenario.run.seed,
+        " and ".join(sorted(engines)),
+        ranked,
+        _facts(compiled[0][0]),
+        notes.of_scenario(scenario, compiled),
+    )
+
+
+def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[int, int], None]) -> Row:
+    """Simulate one strategy, if it fits, and read its figures."""
+    meta, strategy, limit = program.meta, setting.strategy, setting.cluster.device.memory_bytes
+    row = Row(
+        name=strategy.name,
+        kind=strategy.kind,
+        label=label(meta, strategy.options.name, strategy.options.model_dump(exclude_unset=True)),
+        rank=0,
+        fits=limit is None or meta["memory_bytes"] <= limit,
+        workers=meta["workers"],
+        memory_bytes=float(meta["memory_bytes"]),
+        memory_limit_bytes=limit,
+    )
+    if not row.fits:
+        return replace(row, notes=tuple(notes.of_memory(setting, program)))
+    measured = Measured(simulate(program, setting.scenario.run.engine, progress))
+    best = fastest(setting)
+    alone_per_s = setting.workload.batch / batch_seconds(setting, best, setting.workload.batch)
+    return replace(
+        row,
+        step_s=measured.step_s,
+        samples_per_s=measured.samples_per_s,
+        speedup=measured.samples_per_s / alone_per_s,
+        breakdown=measured.breakdown,
+        bottleneck=bottleneck(setting, measured) if advise else None,
+        staleness=measured.staleness,
+        resources=tuple(measured.uses),
+        engine=measured.trace.engine,
+        notes=tuple(notes.of_strategy(setting, measured)),
+        measured=measured,
+    )
+
+
+def _facts(setting: Setting) -> dict[str, Any]:
+    """Return what the head of a table says."""
+    scenario, network = setting.scenario, setting.cluster.network
+    return {
+        "model": setting.workload.name,
+        "unit": setting.workload.unit,
+        "batch": setting.workload.batch,
+        "workers": setting.cluster.workers,
+        "device": setting.cluster.device.name,
+        "bytes_per_s": network.bytes_per_s if network else None,
+        "latency_s": network.latency_s if network else None,
+        "steps": scenario.run.steps,
+        "warmup": scenario.run.warmup,
+        "seed": scenario.run.seed,
+        "parameters": setting.workload.parameters,
+        "parameter_bytes": setting.workload.parameter_bytes,
+    }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One step of one strategy: the median one, along its critical path."""
+
+    setting: Setting
+    row: Row
+    window: Window
+    path: list[Segment]
+
+    @property
+    def step_s(self) -> float:
+        """Length of the window."""
+        return self.window.end_s - self.window.start_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as ``simpar explain --json`` prints it."""
+        assert self.row.measured is not None
+        program = self.row.measured.program
+        return {
+            "schema": 1,
+            "scenario": self.setting.scenario.name,
+            "strategy": self.row.name,
+            "step_s": self.step_s,
+            "critical_path": [
+                {
+                    "task": program.tasks[segment.task],
+                    "resource": resource_name(program, segment.task),
+                    "cause": segment.cause,
+                    "start_s": segment.start_s,
+                    "end_s": segment.end_s,
+                }
+                for segment in self.path
+            ],
+        }
+
+
+def resource_name(program: Program, task: int) -> str | None:
+    """Return the name of what *task* occupies, None for nothing."""
+    index = int(program.resource[task])
+    return program.resources[index].name if index >= 0 else None
+
+
+def explain(
+    scenario: Scenario | str | os.PathLike[str],
+    strategy: str,
+    *,
+    set: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Return the median step of one strategy and what its end waited for.
+
+    Raises:
+        InputError: the scenario is wrong, has no such strategy, or that one does not fit in memory.
+    """
+    scenario = as_scenario(scenario, set)
+    chosen = scenario.strategy(strategy)
+    setting, program = prepare(scenario, chosen), compile(scenario, chosen)
+    row = _row(setting, program, True, lambda done, of: progress and progress(chosen.name, 1, 1, done, of))
+    if row.measured is None:
+        raise InputError([scenario.problem(f"strategies[{chosen.index}]", *_too_big(row))])
+    window = row.measured.median_window
+    return Explanation(setting, replace(row, rank=1), window, row.measured.path(window))
+
+
+def _too_big(row: Row) -> tuple[str, str]:
+    return (row.notes[0] if row.notes else "does not fit in memory", "")

@@ -1,0 +1,130 @@
+"""What a reader should know before believing the figures: one sentence each.
+
+A setting that changed no number is said here, and so is what makes a row different from its neighbours.
+"""
+
+from __future__ import annotations
+
+from simpar.program import Program
+from simpar.result import Measured
+from simpar.scenario import Scenario
+from simpar.strategies import Setting
+from simpar.units import spell
+
+UNEVEN = 1.05
+"""Greatest load of a server over the mean from which on it is worth a word."""
+
+
+def of_strategy(setting: Setting, measured: Measured) -> list[str]:
+    """Return what concerns one strategy."""
+    meta, said = measured.program.meta, []
+    name = setting.strategy.name
+    if meta["clock"] == "async":
+        speeds = setting.cluster.speeds
+        if meta["stagger"] == "none" and len(speeds) > 1 and len(set(speeds)) == 1:
+            said.append(
+                f"{name} moves in lockstep: equal workers that start together stay together, so they load the "
+                f"network all at once, as ps-sync does (run.stagger: even starts them apart)"
+            )
+        if measured.staleness and measured.staleness.mean > 0:
+            said.append(
+                f"{name} steps are not worth the same as the others: gradients are "
+                f"{measured.staleness.mean:.1f} updates old on average"
+            )
+    loads = meta.get("server_loads_bytes")
+    if loads and max(loads) * len(loads) > UNEVEN * sum(loads):
+        fullest, total = meta["fullest_server"], sum(loads)
+        said.append(
+            f"{name}: ps{fullest} holds {loads[fullest] / total:.0%} of the parameters "
+            f"({meta['largest_tensor']} alone is {spell(meta['largest_tensor_bytes'], 'size')}); "
+            f"the step is set by its link, {max(loads) * len(loads) / total:.1f} times the mean load"
+            + ("" if meta["placement"] == "sliced" else " (placement: sliced evens it out)")
+        )
+    if loads and 0 in loads:
+        said.append(f"{name}: {loads.count(0)} of {len(loads)} servers hold nothing")
+    if meta["kind"] == "pipeline":
+        said += _of_pipeline(setting, measured)
+    return said
+
+
+def _of_pipeline(setting: Setting, measured: Measured) -> list[str]:
+    meta, said, name = measured.program.meta, [], setting.strategy.name
+    if meta["stages"] < meta["workers"]:
+        said.append(f"{name}: {meta['workers'] - meta['stages']} of {meta['workers']} workers have no stage")
+    cut = meta["widest_cut"]
+    if cut >= 0:
+        left, right = meta["cut_layers"][cut]
+        stage_s = meta["stage_compute_s"]
+        slowest = stage_s.index(max(stage_s))
+        said.append(
+            f"{name}: the widest cut, between {left} (w{cut}) and {right} (w{cut + 1}), carries "
+            f"{spell(meta['cut_bytes'][cut], 'size')} a step each way; the slowest stage is w{slowest} with "
+            f"{spell(stage_s[slowest], 'duration')} of compute"
+        )
+    return said
+
+
+def of_memory(setting: Setting, program: Program) -> list[str]:
+    """Return why a strategy does not fit."""
+    meta, limit = program.meta, setting.cluster.device.memory_bytes
+    assert limit is not None, "what does not fit has a limit"
+    return [
+        f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')} and the device has "
+        f"{spell(limit, 'size')} (parameters {spell(setting.workload.parameter_bytes, 'size')}, activations of "
+        f"one batch {spell(setting.workload.activation_bytes * setting.workload.batch, 'size')})"
+    ]
+
+
+def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> list[str]:
+    """Return what concerns all strategies: settings without effect, times taken from another batch."""
+    said = []
+    setting = compiled[0][0]
+    workload, cluster = setting.workload, setting.cluster
+    programs = [program for _, program in compiled]
+    messages = any((program.message >= 0).any() for program in programs)
+
+    def no_effect(path: str, why: str) -> None:
+        said.append(f"{path} had no effect: {why}")
+
+    network = scenario.network
+    if network is not None and not messages:
+        closed = any(program.meta.get("collectives") == "closed_form" for program in programs)
+        if not (closed and cluster.workers > 1):
+            no_effect("network", "no message crosses a link")
+        elif "sharing" in network.model_fields_set:
+            no_effect("network.sharing", "collectives in closed form share nothing")
+    served = [program for program in programs if "servers" in program.meta]
+    if network is not None and not served and network.server_bandwidth is not None:
+        no_effect("network.server_bandwidth", "no strategy has servers")
+    for option in sorted(scenario.cluster.server.model_fields_set):
+        if not served:
+            no_effect(f"cluster.server.{option}", "no strategy has servers")
+    rates = (cluster.server.add_bytes_per_s, cluster.server.update_bytes_per_s)
+    if served and "threads" in scenario.cluster.server.model_fields_set and rates == (None, None):
+        no_effect("cluster.server.threads", "servers take no time without add_rate or update_rate")
+    asynchronous = any(program.meta["clock"] == "async" for program in programs)
+    if "stagger" in scenario.run.model_fields_set and not asynchronous:
+        no_effect("run.stagger", "no strategy is asynchronous")
+    reducing = any("algorithm" in program.meta for program in programs)
+    if "collectives" in scenario.run.model_fields_set and not reducing:
+        no_effect("run.collectives", "no strategy has a collective")
+    if scenario.model.seq is not None:
+        no_effect("model.seq", "this model has no sequence")
+    if "seed" in scenario.run.model_fields_set:
+        no_effect("run.seed", "nothing in this scenario is drawn at random")
+    device = scenario.cluster.device
+    if device is not None and device.memory_bandwidth is not None:
+        no_effect("cluster.device.memory_bandwidth", "layers take their FLOPs over the device's rate")
+    if scenario.data.records is not None:
+        no_effect("data.records", "no figure is counted by the epoch yet")
+    measured = workload.measured_batch
+    if measured is not None and measured != workload.batch:
+        said.append(
+            f"layer times were measured at batch {measured} and are scaled in proportion to batch {workload.batch}"
+        )
+    elif cluster.device.measured_batch not in (None, workload.batch) and cluster.device.forward_s is not None:
+        said.append(
+            f"cluster.device times were measured at batch {cluster.device.measured_batch} and are scaled in "
+            f"proportion to batch {workload.batch}"
+        )
+    return said

@@ -1,0 +1,240 @@
+"""What happened when: the one table that simulations and real runs both return.
+
+A :class:`Trace` has a row an instance, in the order (iteration, task). From it come the *critical
+path*, walked backwards from an end to whatever made it wait, and the *causes* of the time along it:
+
+========= =================================================================================
+compute   a device computes
+wire      bytes of a message are on their way (or a collective is, where it is one task)
+latency   a message that has been sent has not arrived
+queue     waiting while a resource serves somebody else's work
+server    a parameter server adds or updates
+stagger   the start that was put off on purpose, before the first iteration
+idle      nothing that the trace knows of
+========= =================================================================================
+
+Times are seconds. Start with :func:`critical_path`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simpar.program import Program
+
+CAUSES = ("compute", "wire", "latency", "queue", "server", "stagger", "idle")
+
+COMPUTE_OPS = frozenset({"forward", "backward", "update"})
+SERVER_OPS = frozenset({"add", "apply"})
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """When each instance was ready, started and ended. Columns have one row an instance."""
+
+    program: Program
+    engine: str
+    """Who ran it: ``reference``, or the name of a backend."""
+    task: NDArray[np.int32]
+    iteration: NDArray[np.int32]
+    resource: NDArray[np.int32]
+    """Index into ``program.resources``, -1 for none."""
+    ready_s: NDArray[np.float64]
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Return the number of instances."""
+        return len(self.task)
+
+    def __repr__(self) -> str:
+        """Return one line with the counts."""
+        last = float(self.end_s.max()) if len(self) else 0.0
+        return f"<Trace of {self.program.name!r} by {self.engine}: {len(self)} instances, {last:.6g} s>"
+
+    def digest(self) -> str:
+        """Return a hash of the columns, equal on every machine for the same program, seed and meaning."""
+        h = hashlib.sha256()
+        for column, dtype in (
+            (self.task, "<i4"),
+            (self.iteration, "<i4"),
+            (self.resource, "<i4"),
+            (self.ready_s, "<f8"),
+            (self.start_s, "<f8"),
+            (self.end_s, "<f8"),
+        ):
+            h.update(np.ascontiguousarray(column, dtype=dtype).tobytes())
+        return h.hexdigest()
+
+    @cached_property
+    def _key(self) -> NDArray[np.int64]:
+        return self.iteration.astype(np.int64) * len(self.program) + self.task
+
+    def row(self, task: int, iteration: int) -> int:
+        """Return the row of an instance.
+
+        Raises:
+            KeyError: it is not in the trace.
+        """
+        wanted = iteration * len(self.program) + task
+        at = int(np.searchsorted(self._key, wanted))
+        if at == len(self) or self._key[at] != wanted:
+            raise KeyError((task, iteration))
+        return at
+
+    def rows_of(self, tasks: Sequence[int]) -> NDArray[np.int64]:
+        """Return the rows of all instances of *tasks*, ascending."""
+        return np.flatnonzero(np.isin(self.task, np.asarray(tasks, dtype=np.int32)))
+
+    @cached_property
+    def free_s(self) -> NDArray[np.float64]:
+        """When each instance gave its resource back: float64[rows]. On a channel that is the last byte."""
+        program = self.program
+        on_channel = np.array([program.is_flow(task) for task in range(len(program))], dtype=bool)
+        latency = np.where(on_channel, program.latency, 0.0)
+        return np.maximum(self.start_s, self.end_s - latency[self.task])
+
+    @cached_property
+    def before_on_resource(self) -> NDArray[np.int64]:
+        """Row that the same resource served before each row, or -1: int64[rows]."""
+        before = np.full(len(self), -1, dtype=np.int64)
+        order = np.lexsort((self.task, self.iteration, self.start_s, self.resource))
+        same = self.resource[order][1:] == self.resource[order][:-1]
+        before[order[1:][same]] = order[:-1][same]
+        return before
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a path with one cause."""
+
+    task: int
+    iteration: int
+    cause: str
+    """One of :data:`CAUSES`."""
+    start_s: float
+    end_s: float
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end_s - self.start_s
+
+
+def cause_of(program: Program, task: int) -> str:
+    """Say what kind of time *task* spends on its resource."""
+    kind = program.ops[task].kind
+    if kind in COMPUTE_OPS:
+        return "compute"
+    if kind in SERVER_OPS:
+        return "server"
+    return "wire"
+
+
+def owner(program: Program, task: int) -> tuple[str, int]:
+    """Return whose work *task* is: a worker's, or a server's."""
+    op = program.ops[task]
+    return ("worker", op.worker) if op.worker >= 0 else ("server", op.server)
+
+
+class Walk:
+    """The way back through one trace; make one for many paths."""
+
+    def __init__(self, trace: Trace) -> None:
+        """Index the edges into each task."""
+        self.trace, self.program = trace, trace.program
+        program = self.program
+        into: list[list[tuple[int, int, float, bool, int]]] = [[] for _ in range(len(program))]
+        for edge, (u, v, distance, lag, at_start) in enumerate(
+            zip(
+                program.source.tolist(),
+                program.target.tolist(),
+                program.distance.tolist(),
+                program.lag.tolist(),
+                program.at_start.tolist(),
+                strict=True,
+            )
+        ):
+            into[v].append((u, distance, lag, at_start, edge))
+        # Ties between tokens that arrived last go to the lowest rank: the first in this order.
+        self._into = [sorted(edges) for edges in into]
+        self._start: list[float] = trace.start_s.tolist()
+        self._end: list[float] = trace.end_s.tolist()
+
+    def cause(self, row: int) -> tuple[int, bool, float] | None:
+        """Return (row, left at its start, lag) of the token that made *row* ready; None at the beginning."""
+        trace, lags = self.trace, self.program.lags
+        task, iteration = int(trace.task[row]), int(trace.iteration[row])
+        latest, found = -1.0, None
+        for source, distance, lag, at_start, edge in self._into[task]:
+            if distance > iteration:
+                continue
+            if edge in lags:
+                lag = float(lags[edge][iteration])
+            before = trace.row(source, iteration - distance)
+            arrived = (self._start if at_start else self._end)[before] + lag
+            if arrived > latest:
+                latest, found = arrived, (before, at_start, lag)
+        return found
+
+
+def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | None = None) -> list[Segment]:
+    """Return what the end of *row* waited for, back to *since_s*, in the order of time.
+
+    The segments are contiguous and end at ``trace.end_s[row]``; where the trace knows nothing before,
+    an ``idle`` segment fills up. A wait for a resource is walked through while it served work of the
+    same owner (a worker's own earlier message), and is a ``queue`` when it served somebody else's.
+    Ties between several tokens that arrived last go to the lowest rank.
+    """
+    walk = walk or Walk(trace)
+    program = trace.program
+    path: list[Segment] = []
+    at = float(trace.end_s[row])  # everything from here on is explained
+
+    def add(cause: str, start: float) -> None:
+        nonlocal at
+        start = max(start, since_s)
+        if start < at:
+            path.append(Segment(task, iteration, cause, start, at))
+            at = start
+
+    here, came = row, "end"  # where the walk stands, and how it came: to its end, its release or its start
+    while at > since_s:
+        task, iteration = int(trace.task[here]), int(trace.iteration[here])
+        start, ready = float(trace.start_s[here]), float(trace.ready_s[here])
+        resource = int(trace.resource[here])
+        if resource >= 0 and came == "end":
+            add("latency", float(trace.free_s[here]))
+        if resource >= 0 and came != "start":
+            add(cause_of(program, task), start)
+        if start > ready:
+            before = int(trace.before_on_resource[here])
+            mine = before >= 0 and owner(program, int(trace.task[before])) == owner(program, task)
+            if mine and program.resources[resource].capacity == 1:
+                here, came = before, "release"
+                continue
+            add("queue", ready)
+        token = walk.cause(here)
+        if token is None:
+            add("idle", since_s)
+            break
+        source, at_start, lag = token
+        if lag > 0:
+            before_task = int(trace.task[source])
+            if program.ops[before_task].kind == "start":
+                add("stagger", at - lag)
+            elif at_start and program.message[before_task] == program.message[task] >= 0:
+                # A cut-through hop lags behind the one before by the latency, and more if that one is slower.
+                left = at - lag
+                add("latency", at - min(lag, float(program.latency[task])))
+                add("wire", left)
+            else:
+                add("latency", at - lag)
+        here, came = source, "start" if at_start else "end"
+    return path[::-1]

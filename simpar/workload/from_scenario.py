@@ -1,0 +1,138 @@
+"""The workload that a scenario describes: a preset, a measured profile, or layers written inline.
+
+Profiles and inline layers give times and activations for one batch, FLOPs for one sample. Times stay
+as measured, together with the batch they belong to; activations are divided by it. In a model with
+measured times a layer without any takes none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simpar.errors import InputError, Problem
+from simpar.workload.builder import BACKWARD_PER_FORWARD
+from simpar.workload.layers import DTYPE_BYTES, Layer, Tensor, Workload
+from simpar.workload.presets import MODELS
+
+if TYPE_CHECKING:
+    from simpar.scenario import LayerSpec, Scenario
+
+
+def build(scenario: Scenario) -> Workload:
+    """Return the workload of *scenario*.
+
+    The batch is ``model.batch``, or one worker's share of ``model.global_batch``, or else the batch that
+    a profile was measured with.
+
+    Raises:
+        InputError: the global batch does not divide by the workers, the element type is not the one that
+            a profile was measured with, or two tensors have the same name.
+    """
+    problems = [*_batch_problems(scenario), *_dtype_problems(scenario)]
+    if problems:
+        raise InputError(problems)
+    batch = _batch(scenario)
+    if scenario.model.preset is not None:
+        return _preset(scenario, scenario.model.preset, batch)
+    workload = _described(scenario, batch)
+    names = Counter(tensor.name for layer in workload.layers for tensor in layer.tensors)
+    path = "model.layers" if scenario.profile is None else "model.profile"
+    twice = [
+        scenario.problem(path, f"{count} tensors are called {name!r}", "rename a layer or a tensor")
+        for name, count in names.items()
+        if count > 1
+    ]
+    if twice:
+        raise InputError(twice)
+    return workload
+
+
+def _batch_problems(scenario: Scenario) -> list[Problem]:
+    whole, workers = scenario.model.global_batch, scenario.cluster.workers
+    if whole is None or whole % workers == 0:
+        return []
+    below = whole - whole % workers
+    nearest = f"{below} or {below + workers}" if below else f"{workers}"
+    message = f"{whole} samples do not divide by {workers} workers"
+    return [scenario.problem("model.global_batch", message, f"write {nearest}")]
+
+
+def _dtype_problems(scenario: Scenario) -> list[Problem]:
+    model, profile = scenario.model, scenario.profile
+    if profile is None or "dtype" not in model.model_fields_set or model.dtype == profile.dtype:
+        return []
+    message = f"the profile was measured with {profile.dtype}; its times do not hold for {model.dtype}"
+    return [
+        scenario.problem("model.dtype", message, f"remove it, or use a profile measured with {model.dtype}")
+    ]
+
+
+def _batch(scenario: Scenario) -> int:
+    """Return the samples that one worker's step trains on."""
+    model = scenario.model
+    if model.global_batch is not None:
+        return model.global_batch // scenario.cluster.workers
+    if model.batch is not None:
+        return model.batch
+    assert scenario.profile is not None, "a model without a batch is a profile"
+    return scenario.profile.batch
+
+
+def _preset(scenario: Scenario, key: str, batch: int) -> Workload:
+    model, preset = scenario.model, MODELS[key]
+    return Workload(
+        name=model.name or preset.name,
+        unit=model.unit if "unit" in model.model_fields_set else preset.unit,
+        layers=preset.layers(DTYPE_BYTES[model.dtype]),
+        batch=batch,
+        dtype=model.dtype,
+    )
+
+
+def _described(scenario: Scenario, batch: int) -> Workload:
+    """Return the workload whose layers the scenario or its profile lists."""
+    model, profile = scenario.model, scenario.profile
+    specs = (model.layers or ()) if profile is None else profile.layers
+    described_batch = batch if profile is None else profile.batch
+    measured = any(spec.timed for spec in specs)
+    unit = model.unit
+    if profile is not None and "unit" not in model.model_fields_set:
+        unit = profile.unit
+    return Workload(
+        name=model.name or ("model" if profile is None else profile.name),
+        unit=unit,
+        layers=_layers(specs, described_batch, measured),
+        batch=batch,
+        dtype=model.dtype if profile is None else profile.dtype,
+        measured_batch=described_batch if measured else None,
+    )
+
+
+def _layers(specs: Sequence[LayerSpec], batch: int, measured: bool) -> tuple[Layer, ...]:
+    """Return the layers of *specs*, whose times and activations are those of *batch* samples."""
+    position = {spec.name: i for i, spec in enumerate(specs)}
+    layers = []
+    for i, spec in enumerate(specs):
+        if spec.inputs is None:
+            inputs = {i - 1} if i else set()
+        else:
+            inputs = {position[name] for name in spec.inputs}
+        flops = spec.flops or 0.0
+        layers.append(
+            Layer(
+                name=spec.name,
+                kind=spec.kind,
+                forward_flops=flops,
+                backward_flops=(
+                    BACKWARD_PER_FORWARD * flops if spec.backward_flops is None else spec.backward_flops
+                ),
+                tensors=tuple(Tensor(name, elements) for name, elements in spec.tensors),
+                activation_bytes=spec.activation / batch,
+                inputs=tuple(sorted(inputs)),
+                forward_s=(spec.forward or 0.0) if measured else None,
+                backward_s=(spec.backward or 0.0) if measured else None,
+            )
+        )
+    return tuple(layers)
