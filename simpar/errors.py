@@ -4,6 +4,7 @@
 
     SimparError                    everything that simpar raises on purpose
      ├─ InputError                 what a person wrote is wrong: exit status 2
+     ├─ FitError                   nothing fits in memory: exit status 1
      ├─ ProgramError               a program breaks its own rules (``Program.check``)
      └─ EngineError                a simulation could not go on: deadlock, overflowing time
 
@@ -67,6 +68,10 @@ class SimparError(Exception):
 
 class InputError(SimparError):
     """What a person wrote is wrong. The command line ends with exit status 2."""
+
+
+class FitError(SimparError):
+    """What was asked for does not fit in memory. The command line ends with exit status 1."""
 
 
 class ProgramError(SimparError):

@@ -198,7 +198,7 @@ def _check_messages(program: Program, say: Say) -> None:
         if first[0] != program.bytes[task]:
             say(
                 name,
-                f"carries {program.bytes[task]:.0f} bytes of a message of which {first[1]} carries {first[0]:.0f}",
+                f"carries {program.bytes[task]:.0f} bytes, but {first[1]} of the same message {first[0]:.0f}",
             )
 
 

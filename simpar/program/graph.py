@@ -42,7 +42,7 @@ FORMAT = 1
 """Version of the file that :meth:`Program.save` writes."""
 
 NODE_TASK = 0
-"""The only kind of node so far: waits for all its tokens. Joins of k of n, batches and dispatch get others."""
+"""Waits for all its tokens; the only kind so far. Joins of k of n, batches and dispatch get others."""
 
 SHORTEST_S = 1e-12
 """No task that occupies a resource takes less: a zero-time task on a FIFO resource breaks its order."""
@@ -67,7 +67,7 @@ class Resource:
     """``w3``, ``ps0.cpu``, ``ps0.in``, ``w3>ps0``."""
 
     kind: str
-    """``device``, ``server``, ``link`` (one message at a time), ``channel`` (fair sharing) or ``collective``."""
+    """``device``, ``server``, ``collective``, ``link`` (one message at a time), ``channel`` (shared)."""
 
     capacity: int = 1
     """Instances that it serves at once."""
@@ -279,7 +279,7 @@ class Program:
             raise ProgramError(f"{os.fspath(path)} is not a saved program: {error}") from None
         if header.get("format") != FORMAT:
             raise ProgramError(
-                f"{os.fspath(path)} is a program of format {header.get('format')}; this version reads {FORMAT}"
+                f"{os.fspath(path)} has format {header.get('format')}; this version reads format {FORMAT}"
             )
         varying: dict[str, dict[int, NDArray[np.float64]]] = {"durations": {}, "lags": {}}
         for name, values in columns.items():

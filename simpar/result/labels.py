@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from simpar.strategies.allreduce import DEFAULT_BUCKET_BYTES
 from simpar.units import spell
 
 
@@ -25,17 +26,26 @@ def label(meta: Mapping[str, Any], given: str | None, options: Mapping[str, Any]
         if meta["placement"] != "sliced" or "placement" in options:
             words.append(str(meta["placement"]).replace("_", " "))
         if options.get("slice_bytes") is not None:
-            words.append(f"slices of {spell(options['slice_bytes'], 'size')}")
+            words.append(f"slices of {_size(options['slice_bytes'])}")
     if "stages" in meta:
         words.append(f"{meta['stages']} stages x {meta['microbatches']} microbatches")
     if meta.get("overlap"):
         words.append("overlapped")
-    if options.get("bucket") is not None:
-        words.append(f"buckets of {spell(options['bucket'], 'size')}")
+    bucket = options.get("bucket")
+    if bucket is not None and not (meta.get("overlap") and bucket == DEFAULT_BUCKET_BYTES):
+        words.append(f"buckets of {_size(bucket)}")
     if meta.get("collectives") == "closed_form":
         words.append("closed form")
     said = ", ".join(words)
     return f"{given}: {said}" if given else said
+
+
+def _size(n_bytes: float) -> str:
+    """Return a size as people choose them: in whole MiB or KiB where it is one."""
+    for factor, unit in ((2**20, "MiB"), (2**10, "KiB")):
+        if n_bytes >= factor and n_bytes % factor == 0:
+            return f"{n_bytes // factor:.0f} {unit}"
+    return spell(n_bytes, "size")
 
 
 def _kind(meta: Mapping[str, Any]) -> str:

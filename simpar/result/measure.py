@@ -237,7 +237,8 @@ class Measured:
         """Return the seconds of each row's service that lie in the measured time: float64[rows]."""
         start = np.maximum(self.trace.start_s, self.since_s)
         end = np.minimum(self.trace.free_s, self.until_s)
-        return np.maximum(0.0, end - start)
+        inside: NDArray[np.float64] = np.maximum(0.0, end - start)
+        return inside
 
     @cached_property
     def uses(self) -> list[Use]:
@@ -325,12 +326,38 @@ class Measured:
         most = max(use.busy_frac for use in among)
         return next(use for use in among if use.busy_frac >= most * (1 - 1e-9))
 
-    def links_on_path(self, causes: Sequence[str]) -> list[str]:
-        """Return the names of the links that the path's segments of *causes* cross, in the program's order."""
-        crossed = {
-            link
-            for segment in self.paths
-            if segment.cause in causes and cause_of(self.program, segment.task) == "wire"
-            for link in self.program.route(segment.task)
-        }
-        return [self.program.links[link].name for link in sorted(crossed)]
+    def limiting_link(self) -> str:
+        """Return the link that sets the time of the messages on the path; '' where there are none.
+
+        That is the link which needs as long for all such messages of a step as the path spends on them. Where
+        none does (much is hidden behind compute), it is the most used of the links they cross.
+        """
+        program = self.program
+        on_path: defaultdict[str, list[float]] = defaultdict(list)
+        crossed: defaultdict[str, set[int]] = defaultdict(set)
+        for segment in self.paths:
+            if cause_of(program, segment.task) == "wire":
+                kind = program.ops[segment.task].kind
+                on_path[kind].append(segment.seconds)
+                crossed[kind].update(program.route(segment.task))
+        if not any(crossed.values()):
+            return ""
+        per = self.gradients if self.is_async else self.steps
+        totals = {kind: math.fsum(parts) / per for kind, parts in on_path.items()}
+        # Push and pull often take equally long: the first in the program's order, whatever the last digit.
+        equals = {kind for kind, total in totals.items() if total >= max(totals.values()) * (1 - 1e-9)}
+        kind = next(op.kind for op in program.ops if op.kind in equals)
+        seconds = totals[kind]
+        needs = dict.fromkeys(sorted(crossed[kind]), 0.0)
+        for task, op in enumerate(program.ops):
+            if op.kind == kind:
+                for link in program.route(task):
+                    if link in needs:
+                        needs[link] += float(program.bytes[task]) / program.links[link].bytes_per_s
+        able = {link: needed for link, needed in needs.items() if needed <= 1.01 * seconds}
+        if able and max(able.values()) > 0.5 * seconds:
+            most = max(able.values())
+            return next(program.links[link].name for link in able if able[link] >= most * (1 - 1e-9))
+        names = [program.links[link].name for link in sorted(set().union(*crossed.values()))]
+        found = self.busiest(names=names)
+        return found.name if found else ""

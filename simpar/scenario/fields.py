@@ -8,6 +8,7 @@ Start with :data:`Duration` and :class:`Strict`.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -65,9 +66,10 @@ class Quantity:
             raise complaint(f"{shown(value)} is negative", fix)
         if number == 0 and not self.zero:
             raise complaint(f"{shown(value)} is zero, and may not be", fix)
-        if number != 0 and number < units.parse(self.low, self.kind):
+        low, high = _bounds(self)
+        if number != 0 and number < low:
             raise complaint(f"{shown(value)} is less than {self.low}", fix)
-        if number > units.parse(self.high, self.kind):
+        if number > high:
             raise complaint(f"{shown(value)} is more than {self.high}", fix)
         return number
 
@@ -89,6 +91,12 @@ class Quantity:
             "examples": [units.EXAMPLES[self.kind]],
             **bare,
         }
+
+
+@functools.cache
+def _bounds(quantity: Quantity) -> tuple[float, float]:
+    """Return the bounds of *quantity* in SI units."""
+    return units.parse(quantity.low, quantity.kind), units.parse(quantity.high, quantity.kind)
 
 
 Duration = Annotated[float, Quantity("duration", "0 s", "1e9 s", zero=True)]

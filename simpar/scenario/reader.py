@@ -29,7 +29,7 @@ LARGEST_BYTES = 10_000_000
 DEEPEST = 40
 """Levels of nesting that are followed."""
 
-MOST_TOKENS = 3_000_000
+MOST_TOKENS = 1_500_000
 """Tokens that are looked at; 20,000 layers with every field take fewer than a million."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -172,7 +172,7 @@ def _file_near(path: str) -> str:
     except (OSError, ValueError):
         return "check the name and the folder"
     near = nearest(wanted, sorted(one for one in names if one.endswith((".yaml", ".yml"))))
-    return f"did you mean {shown(os.path.join(folder, near))}?" if near else "check the name and the folder"
+    return f"did you mean {shown(near)}?" if near else "check the name and the folder"
 
 
 def _place_of(text: str, index: int) -> tuple[int, int]:
@@ -287,17 +287,18 @@ def _build(node: Node, path: Path, document: Document) -> Any:
 def _build_mapping(node: MappingNode, path: Path, document: Document) -> dict[str, Any]:
     data: dict[str, Any] = {}
 
-    def refuse(at: Node, message: str, fix: str) -> None:
-        document.flaws.append((path, _start(at), message, fix))
+    def refuse(at: Node, where: Path, message: str, fix: str) -> None:
+        document.flaws.append((where, _start(at), message, fix))
 
     for key, value in node.value:
         if not isinstance(key, ScalarNode):
-            refuse(key, "a key must be a word, not a mapping or a list", "write 'key: value'")
+            refuse(key, path, "a key must be a word, not a mapping or a list", "write 'key: value'")
         elif key.value == "":
-            refuse(key, "a key is missing before ':'", "write 'key: value'")
+            refuse(key, path, "a key is missing before ':'", "write 'key: value'")
         elif key.value in data:
-            first = document.keys[(*path, key.value)][0]
-            refuse(key, f"{shown(key.value)} is given twice, first on line {first}", "keep one of them")
+            here = (*path, key.value)
+            first = document.keys[here][0]
+            refuse(key, here, f"{shown(key.value)} is given twice, first on line {first}", "keep one of them")
         else:
             document.keys[(*path, key.value)] = _start(key)
             data[key.value] = _build(value, (*path, key.value), document)

@@ -229,7 +229,7 @@ class ClusterSpec(Strict):
     """Relative speed of each worker, one number a worker; 0.5 takes twice as long."""
 
     server: ServerSpec = ServerSpec()
-    """What one parameter server does with what it receives."""
+    """Figures of each parameter server."""
 
 
 class NetworkSpec(Strict):

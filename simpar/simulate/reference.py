@@ -55,7 +55,7 @@ class _Call(Event):
         super().__init__(env)
         self._ok = True
         self._value = None
-        self.callbacks.append(lambda _: call())
+        self.callbacks = [lambda _: call()]
         env.schedule(self, priority=priority)  # type: ignore[arg-type]  # SimPy names 0 and 1; any int works
 
 
@@ -180,7 +180,8 @@ class ReferenceEngine:
                 self.env.timeout(lag, (task, target)).callbacks.append(self._lagged)
 
     def _lagged(self, event: Event) -> None:
-        self._token(*event.value)
+        task, iteration = event.value
+        self._token(task, iteration)
         self._settle()
 
     def _settle(self) -> None:

@@ -185,7 +185,7 @@ class Servers:
         return self.star.program(clock=clock, updates=updates, **self.facts(), **facts)
 
     def facts(self) -> dict[str, Any]:
-        """Return what reports must know: memory, loads by server, the largest tensor of the fullest server."""
+        """Return what reports must know: memory, loads by server, the fullest server's largest tensor."""
         workload = self.setting.workload
         fullest = self.loads.index(max(self.loads)) if self.loads else -1
         held = [piece for piece in self.slices if piece.server == fullest]

@@ -1,9 +1,10 @@
 """Pipeline parallelism in the GPipe schedule (Huang et al., NeurIPS 2019).
 
-The model is cut into *stages*, one a worker, so that the slowest stage is as fast as possible. A
-minibatch of workers x batch samples is cut into *microbatches*. Every stage runs all forwards, then
-all backwards in reverse order, then updates: the weights are those of synchronous training. While the
-pipeline fills and drains, stages stand idle (the *bubble*): (m + p - 1)(t_f + t_b) for p equal stages.
+The model is cut into *stages*, one a worker, where that makes the shortest pipeline: equal stages, and
+cuts that little has to cross. A minibatch of workers x batch samples is cut into *microbatches*. Every
+stage runs all forwards, then all backwards in reverse order, then updates: the weights are those of
+synchronous training. While the pipeline fills and drains, stages stand idle (the *bubble*):
+(m + p - 1)(t_f + t_b) for p equal stages and m microbatches.
 
 Between two stages goes every tensor that crosses the cut, once; the gradients of the same come back.
 """
@@ -16,7 +17,9 @@ from simpar.cost import memory
 from simpar.program import Op, Program
 from simpar.scenario.options import PipelineOptions
 from simpar.strategies.common import Setting, Star, layer_times
-from simpar.workload.splitting import balanced, cut_bytes, partition
+from simpar.workload.layers import Layer
+from simpar.workload.splitting import all_cuts, balanced
+from simpar.workload.splitting import stages as cut_into_stages
 
 MICROBATCHES_PER_STAGE = 4
 """Default number of microbatches, a stage: GPipe's authors found the bubble negligible from there on."""
@@ -50,9 +53,16 @@ def build(setting: Setting) -> Program:
         )
     sizes = balanced(samples, micro)
     whole = [layer_times(setting, stage, samples) for stage in range(stages)]
-    costs = [f + b for f, b in zip(*whole[0], strict=True)]
-    cuts = partition(costs, stages)
-    crossing = [cut_bytes(workload, cut[0]) for cut in cuts[1:]]  # bytes of one sample, by boundary
+    network = star.network
+    assert network is not None, "the scenario was checked: messages need a network"
+    crossed = all_cuts(workload)  # bytes of one sample, by the layer behind the cut
+    cuts = cut_into_stages(
+        [forward + backward for forward, backward in zip(*whole[0], strict=True)],
+        [2 * n_bytes * samples / network.bytes_per_s for n_bytes in crossed],
+        stages,
+        micro,
+    )
+    crossing = [crossed[cut[0]] for cut in cuts[1:]]
 
     def seconds(stage: int, direction: int, part: int) -> float:
         return math.fsum(whole[stage][direction][slice(*cuts[stage])]) * sizes[part] / samples
@@ -127,10 +137,17 @@ def build(setting: Setting) -> Program:
         microbatches=micro,
         cuts=[list(cut) for cut in cuts],
         cut_bytes=[n_bytes * samples for n_bytes in crossing],
-        cut_layers=[[workload.layers[cut[0] - 1].name, workload.layers[cut[0]].name] for cut in cuts[1:]],
+        cut_layers=[
+            [_named(workload.layers[cut[0] - 1]), _named(workload.layers[cut[0]])] for cut in cuts[1:]
+        ],
         widest_cut=largest,
         stage_compute_s=[
             math.fsum(math.fsum(times[slice(*cuts[stage])]) for times in whole[stage])
             for stage in range(stages)
         ],
     )
+
+
+def _named(layer: Layer) -> str:
+    """Return a layer's name with what it computes, where the name does not say it."""
+    return layer.name if layer.kind in layer.name else f"{layer.name} ({layer.kind})"

@@ -62,9 +62,10 @@ def main_cause(measured: Measured) -> str:
 def _resource(measured: Measured, cause: str) -> str:
     """Name the resource that the cause points at."""
     if cause in ("network", "latency", "queue"):
-        links = measured.links_on_path(("wire", "latency", "queue"))
-        found = measured.busiest(names=links) if links else None
-        found = found or measured.busiest(kind="collective") or measured.busiest(kind="server")
+        limiting = measured.limiting_link()
+        if limiting:
+            return limiting
+        found = measured.busiest(kind="collective") or measured.busiest(kind="server")
     else:
         found = measured.busiest(kind="server" if cause == "server" else "device")
     found = found or measured.busiest()

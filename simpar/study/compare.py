@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from simpar.errors import InputError, Problem
+from simpar.errors import FitError, InputError, Problem
 from simpar.program import Program
 from simpar.result import Comparison, Measured, Row, Window
 from simpar.result.labels import label
@@ -206,17 +206,14 @@ def explain(
     """Return the median step of one strategy and what its end waited for.
 
     Raises:
-        InputError: the scenario is wrong, has no such strategy, or that one does not fit in memory.
+        InputError: the scenario is wrong or has no such strategy.
+        FitError: the strategy does not fit in memory.
     """
     scenario = as_scenario(scenario, set)
     chosen = scenario.strategy(strategy)
     setting, program = prepare(scenario, chosen), compile(scenario, chosen)
     row = _row(setting, program, True, lambda done, of: progress and progress(chosen.name, 1, 1, done, of))
     if row.measured is None:
-        raise InputError([scenario.problem(f"strategies[{chosen.index}]", *_too_big(row))])
+        raise FitError([scenario.problem(f"strategies[{chosen.index}]", row.notes[0])])
     window = row.measured.median_window
     return Explanation(setting, replace(row, rank=1), window, row.measured.path(window))
-
-
-def _too_big(row: Row) -> tuple[str, str]:
-    return (row.notes[0] if row.notes else "does not fit in memory", "")

@@ -23,8 +23,9 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
         speeds = setting.cluster.speeds
         if meta["stagger"] == "none" and len(speeds) > 1 and len(set(speeds)) == 1:
             said.append(
-                f"{name} moves in lockstep: equal workers that start together stay together, so they load the "
-                f"network all at once, as ps-sync does (run.stagger: even starts them apart)"
+                f"{name} moves in lockstep: equal workers that start together stay together and load the "
+                f"network all at once, so a step is as long as a synchronous one (run.stagger: even starts "
+                f"them apart)"
             )
         if measured.staleness and measured.staleness.mean > 0:
             said.append(
@@ -35,7 +36,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
     if loads and max(loads) * len(loads) > UNEVEN * sum(loads):
         fullest, total = meta["fullest_server"], sum(loads)
         said.append(
-            f"{name}: ps{fullest} holds {loads[fullest] / total:.0%} of the parameters "
+            f"{name}: ps{fullest} holds {100 * loads[fullest] / total:.0f} % of the parameters "
             f"({meta['largest_tensor']} alone is {spell(meta['largest_tensor_bytes'], 'size')}); "
             f"the step is set by its link, {max(loads) * len(loads) / total:.1f} times the mean load"
             + ("" if meta["placement"] == "sliced" else " (placement: sliced evens it out)")
@@ -51,16 +52,23 @@ def _of_pipeline(setting: Setting, measured: Measured) -> list[str]:
     meta, said, name = measured.program.meta, [], setting.strategy.name
     if meta["stages"] < meta["workers"]:
         said.append(f"{name}: {meta['workers'] - meta['stages']} of {meta['workers']} workers have no stage")
-    cut = meta["widest_cut"]
-    if cut >= 0:
-        left, right = meta["cut_layers"][cut]
-        stage_s = meta["stage_compute_s"]
-        slowest = stage_s.index(max(stage_s))
-        said.append(
-            f"{name}: the widest cut, between {left} (w{cut}) and {right} (w{cut + 1}), carries "
-            f"{spell(meta['cut_bytes'][cut], 'size')} a step each way; the slowest stage is w{slowest} with "
-            f"{spell(stage_s[slowest], 'duration')} of compute"
-        )
+    cut, network = meta["widest_cut"], setting.cluster.network
+    if cut < 0 or network is None:
+        return said
+    left, right = meta["cut_layers"][cut]
+    each_way_s = meta["cut_bytes"][cut] / network.bytes_per_s
+    stage_s = meta["stage_compute_s"]
+    slowest = stage_s.index(max(stage_s))
+    across = (
+        f"the cut between {left} on w{cut} and {right} on w{cut + 1} "
+        f"({spell(meta['cut_bytes'][cut], 'size')} a step each way, {spell(each_way_s, 'duration')} on "
+        f"a link)"
+    )
+    computing = f"the slowest stage, w{slowest} ({spell(stage_s[slowest], 'duration')} of compute a step)"
+    if 2 * each_way_s > stage_s[slowest]:
+        said.append(f"{name} is limited by {across}, ahead of {computing}")
+    else:
+        said.append(f"{name} is limited by {computing}, ahead of {across}")
     return said
 
 
@@ -69,9 +77,10 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
     meta, limit = program.meta, setting.cluster.device.memory_bytes
     assert limit is not None, "what does not fit has a limit"
     return [
-        f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')} and the device has "
-        f"{spell(limit, 'size')} (parameters {spell(setting.workload.parameter_bytes, 'size')}, activations of "
-        f"one batch {spell(setting.workload.activation_bytes * setting.workload.batch, 'size')})"
+        f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')} and the "
+        f"device has {spell(limit, 'size')} (parameters {spell(setting.workload.parameter_bytes, 'size')}, "
+        f"activations of one batch "
+        f"{spell(setting.workload.activation_bytes * setting.workload.batch, 'size')})"
     ]
 
 
@@ -120,7 +129,8 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     measured = workload.measured_batch
     if measured is not None and measured != workload.batch:
         said.append(
-            f"layer times were measured at batch {measured} and are scaled in proportion to batch {workload.batch}"
+            f"layer times were measured at batch {measured} and are scaled in proportion to batch "
+            f"{workload.batch}"
         )
     elif cluster.device.measured_batch not in (None, workload.batch) and cluster.device.forward_s is not None:
         said.append(

@@ -1,15 +1,16 @@
 """Rules that cut a row of things into parts: records over devices, layers over stages.
 
-Pure functions of numbers. Start with :func:`balanced` for equal things and :func:`partition` for
-things that cost different amounts and must stay in order.
+Pure functions of numbers. Start with :func:`balanced` for equal things and :func:`stages` for
+layers that cost different amounts and must stay in order.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from fractions import Fraction
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import isfinite, lcm
+from math import inf, isfinite
 
 from simpar.workload.layers import Workload
 
@@ -42,43 +43,94 @@ def block(m: int, k: int) -> list[int]:
     return [max(0, min(size, m - i * size)) for i in range(k)]
 
 
-def partition(costs: Sequence[float], parts: int) -> list[tuple[int, int]]:
-    """Return *parts* contiguous ranges of *costs* whose largest sum is as small as possible.
+@dataclass(frozen=True, slots=True)
+class _Front:
+    """One way to cut, with what it costs."""
 
-    Ranges are half-open and never empty. Of several best partitions it returns the one with the
-    earliest first cut, then the earliest second one, and so on. Exact: sums are compared without
-    rounding. Takes time proportional to the number of costs times the digits of their sum.
+    ranges: tuple[tuple[int, int], ...]
+    slowest: float
+    """The longest stage or transfer."""
+    crossed: float
+    """Sum of the transfers."""
+
+
+def stages(
+    costs: Sequence[float], transfers: Sequence[float], parts: int, pieces: int
+) -> list[tuple[int, int]]:
+    """Return *parts* contiguous ranges of layers that make the shortest pipeline.
+
+    A pipeline of *pieces* microbatches takes about ``(sum of costs + sum of transfers) / pieces`` to fill and
+    drain, and ``(pieces - 1) / pieces`` times its slowest stage or transfer in between; this is least
+    for the ranges returned. Exact for that estimate: every pair (slowest, sum of transfers) that no other
+    way of cutting beats in both is looked at. Ranges are half-open and never empty; of equals, the one
+    with the smaller transfers, then the earlier cuts.
+
+    Args:
+        costs: seconds of each layer, forward and backward, for the whole minibatch.
+        transfers: seconds, both ways, of what crosses a cut before each layer; the first is not used.
+        parts: stages.
+        pieces: microbatches.
 
     Raises:
-        ValueError: *parts* is below 1 or above the number of costs, or a cost is negative or not finite.
+        ValueError: *parts* is below 1 or above the number of layers, or a cost is negative or not finite.
 
-    >>> partition([1, 2, 3, 4], 2)
+    >>> stages([1, 2, 3, 4], [0, 0, 0, 0], 2, pieces=4)
     [(0, 3), (3, 4)]
+    >>> stages([1, 2, 3, 4], [0, 0, 0, 9], 2, pieces=4)
+    [(0, 2), (2, 4)]
     """
     n = len(costs)
     if not 1 <= parts <= n:
-        raise ValueError(f"cannot cut {n} costs into {parts} parts that are not empty")
-    if any(not isfinite(cost) or cost < 0 for cost in costs):
-        raise ValueError(f"costs must be finite and not negative: {list(costs)}")
-    exact = _integers(costs)
+        raise ValueError(f"cannot cut {n} layers into {parts} stages that are not empty")
+    if len(transfers) != n or pieces < 1:
+        raise ValueError(f"{n} layers need {n} transfers and at least one microbatch")
+    if any(not isfinite(cost) or cost < 0 for cost in (*costs, *transfers)):
+        raise ValueError("costs and transfers must be finite and not negative")
+    before = [0.0, *accumulate(map(float, costs))]
+    best, least, below = None, inf, inf
+    # From the smallest transfers to the smallest slowest stage, each time demanding a faster one.
+    while (found := _cheapest(before, transfers, parts, below)) is not None:
+        below = found.slowest
+        takes = (before[-1] + found.crossed) / pieces + (pieces - 1) / pieces * found.slowest
+        if takes < least:
+            best, least = found, takes
+    assert best is not None, "without a limit there is always a way to cut"
+    return list(best.ranges)
 
-    low, high = max(exact), sum(exact)  # the answer lies in [low, high], ends included
-    while low < high:
-        middle = (low + high) // 2
-        if _parts_needed(exact, middle)[0] <= parts:
-            high = middle
-        else:
-            low = middle + 1
 
-    needed = _parts_needed(exact, low)
-    cuts = [0]
-    for left in range(parts - 1, 0, -1):
-        cut = cuts[-1] + 1
-        while needed[cut] > left:
-            cut += 1
-        cuts.append(cut)
-    cuts.append(n)
-    return list(pairwise(cuts))
+def _cheapest(before: Sequence[float], transfers: Sequence[float], parts: int, below: float) -> _Front | None:
+    """Return the cut with the smallest transfers whose stages and transfers are all faster than *below*."""
+    n = len(before) - 1
+    reach = [0.0] + [inf] * n  # by end: smallest transfers of the stages so far
+    cut_at: list[list[int]] = []
+    for _ in range(parts):
+        following, chosen = [inf] * (n + 1), [-1] * (n + 1)
+        window: deque[int] = deque()  # begins of a stage, their costs ascending
+        for end in range(1, n + 1):
+            begin = end - 1
+            if reach[begin] < inf and (begin == 0 or transfers[begin] < below):
+                cost = reach[begin] + (transfers[begin] if begin else 0.0)
+                while window and reach[window[-1]] + (transfers[window[-1]] if window[-1] else 0.0) > cost:
+                    window.pop()
+                window.append(begin)
+            while window and not before[end] - before[window[0]] < below:
+                window.popleft()
+            if window:
+                first = window[0]
+                following[end] = reach[first] + (transfers[first] if first else 0.0)
+                chosen[end] = first
+        reach = following
+        cut_at.append(chosen)
+    if reach[n] == inf:
+        return None
+    cuts = [n]
+    for chosen in reversed(cut_at):
+        cuts.append(chosen[cuts[-1]])
+    ranges = tuple(pairwise(reversed(cuts)))
+    slowest = max(
+        max(before[end] - before[begin], transfers[begin] if begin else 0.0) for begin, end in ranges
+    )
+    return _Front(ranges, slowest, reach[n])
 
 
 def crossing(workload: Workload, position: int) -> tuple[int, ...]:
@@ -105,28 +157,22 @@ def cut_bytes(workload: Workload, position: int) -> float:
     return sum(workload.layers[i].activation_bytes for i in crossing(workload, position))
 
 
+def all_cuts(workload: Workload) -> list[float]:
+    """Return :func:`cut_bytes` before every layer, in one pass: float by layer; the first is 0."""
+    n = len(workload.layers)
+    last = list(range(n))  # the last layer that reads each output
+    for index, layer in enumerate(workload.layers):
+        for source in layer.inputs:
+            last[source] = max(last[source], index)
+    crossing: list[list[int]] = [[] for _ in range(n + 1)]
+    for source in range(n):
+        for position in range(source + 1, last[source] + 1):
+            crossing[position].append(source)
+    return [sum(workload.layers[i].activation_bytes for i in crossing[position]) for position in range(n)]
+
+
 def _check(m: int, k: int) -> None:
     if k < 1:
         raise ValueError(f"cannot cut into {k} parts; give 1 or more")
     if m < 0:
         raise ValueError(f"cannot cut {m} things")
-
-
-def _integers(costs: Sequence[float]) -> list[int]:
-    """Return the costs, exactly, in a unit so small that all are whole."""
-    ratios = [Fraction(cost) for cost in costs]
-    scale = lcm(*(ratio.denominator for ratio in ratios))
-    return [ratio.numerator * (scale // ratio.denominator) for ratio in ratios]
-
-
-def _parts_needed(costs: Sequence[int], limit: int) -> list[int]:
-    """Return for each position how few ranges of at most *limit* hold the costs from there on."""
-    n = len(costs)
-    before = [0, *accumulate(costs)]
-    needed = [0] * (n + 1)
-    end = n
-    for start in range(n - 1, -1, -1):
-        while before[end] - before[start] > limit:
-            end -= 1
-        needed[start] = 1 + needed[end]
-    return needed

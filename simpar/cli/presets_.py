@@ -1,0 +1,143 @@
+"""``simpar presets``: what a scenario can name, and where the numbers come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from simpar.cli.common import examples, print_json
+
+KINDS = ("models", "devices")
+
+
+@click.command(
+    "presets",
+    epilog=examples(
+        "simpar presets",
+        "simpar presets models resnet-50",
+        "simpar presets devices v100",
+    ),
+)
+@click.argument("kind", required=False, metavar="[models|devices]", type=click.Choice(KINDS))
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="print the table as JSON")
+def command(kind: str | None, name: str | None, as_json: bool) -> int:
+    """List models and devices, every number with its source
+
+    With the NAME of a model, its layers: FLOPs, parameters and activation bytes of one sample.
+    """
+    tables: dict[str, list[dict[str, Any]]] = {}
+    if kind in (None, "models"):
+        tables["models"] = _models() if name is None else _layers(name)
+    if kind in (None, "devices"):
+        tables["devices"] = _devices(name)
+    if as_json:
+        print_json({"schema": 1, **tables})
+        return 0
+    for number, (title, rows) in enumerate(tables.items()):
+        if number:
+            click.echo()
+        click.echo(title if name is None else f"{title}: {name}")
+        _print(rows)
+    return 0
+
+
+def _models() -> list[dict[str, Any]]:
+    from simpar.workload.presets import MODELS
+
+    rows = []
+    for name, preset in MODELS.items():
+        layers = preset.layers(4)
+        rows.append(
+            {
+                "name": name,
+                "model": preset.name,
+                "layers": len(layers),
+                "parameters": sum(layer.parameters for layer in layers),
+                "forward_flops": sum(layer.forward_flops for layer in layers),
+                "activation_bytes": sum(layer.activation_bytes for layer in layers),
+                "source": preset.source,
+            }
+        )
+    return rows
+
+
+def _layers(name: str) -> list[dict[str, Any]]:
+    from simpar.workload.presets import MODELS
+
+    if name not in MODELS:
+        raise click.UsageError(_unknown("model", name, list(MODELS)))
+    return [
+        {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "parameters": layer.parameters,
+            "forward_flops": layer.forward_flops,
+            "backward_flops": layer.backward_flops,
+            "activation_bytes": layer.activation_bytes,
+        }
+        for layer in MODELS[name].layers(4)
+    ]
+
+
+def _devices(name: str | None) -> list[dict[str, Any]]:
+    from simpar.hardware import device_table
+
+    rows = [
+        {
+            "name": row.preset,
+            "device": row.name,
+            "figure": row.figure,
+            "value": row.text,
+            "checked": row.checked,
+            "source": row.source,
+            "url": row.url,
+            "note": row.note,
+        }
+        for row in device_table()
+        if name in (None, row.preset)
+    ]
+    if not rows:
+        raise click.UsageError(_unknown("device", str(name), sorted({row.preset for row in device_table()})))
+    return rows
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"write one of: {', '.join(known)}"
+    return f"no {what} {name!r}; {hint}"
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from simpar.show.table import columns
+    from simpar.show.words import grouped
+    from simpar.units import spell
+
+    def said(key: str, value: Any) -> str:
+        if key.endswith("_flops"):
+            return spell(value, "flops")
+        if key.endswith("_bytes"):
+            return spell(value, "size")
+        return grouped(value) if isinstance(value, int | float) else str(value)
+
+    # Long texts stand on lines of their own below the table: a table that wraps cannot be read.
+    long = ("source", "url", "note")
+    short = [key for key in rows[0] if key not in long]
+    words = sum(isinstance(rows[0][key], str) for key in short)
+    table = [[key.removesuffix("_bytes").removesuffix("_flops").replace("_", " ") for key in short]]
+    for key in short:
+        if key.endswith("_flops"):
+            table[0][short.index(key)] += " FLOPs"
+    table += [[said(key, row[key]) for key in short] for row in rows]
+    for line in columns(table, left=words if words == len(short) else 1 + (words > 1)):
+        click.echo(line)
+    seen = []
+    for row in rows:
+        text = "; ".join(str(row[key]) for key in long if row.get(key))
+        if text and text not in seen:
+            seen.append(text)
+    for text in seen:
+        click.echo(f"  source: {text}")

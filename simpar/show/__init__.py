@@ -1,0 +1,1 @@
+"""Tables, figures and timelines: each reads a finished result and shows it."""

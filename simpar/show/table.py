@@ -1,0 +1,272 @@
+"""The comparison and the explanation as plain text for a terminal.
+
+Columns are padded by hand: the same bytes everywhere, whatever the terminal. No colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simpar.result import BREAKDOWN, Comparison, Row
+from simpar.show import words
+from simpar.study.compare import Explanation
+from simpar.units import spell
+
+SHOWN = 5e-4
+"""Share of a step from which on a part gets a column of its own."""
+
+_EXTRA = {"server_s": "servers", "straggler_s": "straggler", "bubble_s": "bubble"}
+_NETWORK = ("exposed_comm_s", "latency_s", "queue_s")
+
+
+def columns(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Return *rows* as lines with aligned columns: the first *left* to the left, the others to the right."""
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    return [
+        "  "
+        + "   ".join(
+            cell.ljust(width) if c < left else cell.rjust(width)
+            for c, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def head(result: Comparison, width: int = 0) -> str:
+    """Return the line that says what was simulated, its end at column *width* if there is room."""
+    facts = result.facts
+    said = f"{facts['model']}, batch {facts['batch']} on each of {facts['workers']} workers"
+    if facts["workers"] == 1:
+        said = f"{facts['model']}, batch {facts['batch']} on one worker"
+    if facts["bytes_per_s"] is not None:
+        said += f", {spell(facts['bytes_per_s'], 'rate')}, {spell(facts['latency_s'], 'duration')}"
+    steps = f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s")
+    rest = f"{steps}, seed {facts['seed']}"
+    return f"{said}  {rest:>{max(0, width - len(said) - 2)}}"
+
+
+def comparison(result: Comparison) -> str:
+    """Return the ranked table, what holds each strategy back, and the notes."""
+    fitting = [row for row in result.rows if row.fits]
+    table = _ranked(result, fitting) if fitting else []
+    lines = [head(result, max(map(len, table), default=0)), "", *table]
+    for row in result.rows:
+        if not row.fits:
+            lines += [*([""] if fitting else []), f"  {row.label}: does not fit in memory"]
+    if len(fitting) > 1:
+        first, last = fitting[0], fitting[-1]
+        assert first.samples_per_s
+        assert last.samples_per_s
+        ratio = first.samples_per_s / last.samples_per_s
+        lines += ["", f"Fastest: {first.label}; {ratio:.1f} times {last.name}."]
+        if ratio < 1.01:
+            lines[-1] = f"Fastest: {first.label}, but all are within 1 %."
+    for row in fitting:
+        if row.bottleneck:
+            if row is fitting[0]:
+                lines.append("")
+            said = f"{words.called(row)} {words.waits_for(row, row.bottleneck)}."
+            helps = words.helps(row.bottleneck)
+            lines += [said, *([f"  {helps}"] if helps else [])]
+    notes = [note for row in result.rows for note in row.notes] + list(result.notes)
+    if notes:
+        lines += ["", *(f"note: {note}" for note in notes)]
+    return "\n".join(lines)
+
+
+def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
+    scale, unit = words.time_unit(max(row.step_s or 0.0 for row in rows))
+    extra = [
+        part
+        for part in _EXTRA
+        if any(row.breakdown and row.step_s and row.breakdown[part] > SHOWN * row.step_s for row in rows)
+    ]
+    limited = any(row.memory_limit_bytes is not None for row in rows)
+    header = ["strategy", "step", f"{result.facts['unit']}/s", "efficiency", "waiting on network", ""]
+    header += [_EXTRA[part] for part in extra] + (["memory"] if limited else []) + ["staleness"]
+    table = [header]
+    for row in rows:
+        assert row.step_s
+        assert row.breakdown
+        assert row.samples_per_s
+        assert row.efficiency is not None
+        waiting = sum(row.breakdown[part] for part in _NETWORK)
+        cells = [
+            row.label,
+            f"{words.grouped(row.step_s * scale, 1)} {unit}",
+            words.rate(row.samples_per_s),
+            words.percent(row.efficiency),
+            f"{words.grouped(waiting * scale, 1)} {unit}",
+            words.percent(waiting / row.step_s),
+        ]
+        cells += [
+            f"{words.grouped(row.breakdown[part] * scale, 1)} {unit}" if row.breakdown[part] else "-"
+            for part in extra
+        ]
+        if limited:
+            cells.append(spell(row.memory_bytes, "size", digits=3))
+        cells.append(f"{row.staleness.mean:.1f} updates" if row.staleness else "-")
+        table.append(cells)
+    return columns(table)
+
+
+# -- explain ---------------------------------------------------------------------------------------
+
+_PHASES = {
+    "forward": "forward",
+    "backward": "backward",
+    "push": "push gradients",
+    "add": "add gradients",
+    "apply": "update parameters",
+    "pull": "pull parameters",
+    "update": "update parameters",
+    "reduce_scatter": "reduce-scatter",
+    "all_gather": "all-gather",
+    "all_reduce": "all-reduce",
+    "activation": "send activations",
+    "gradient": "send gradients back",
+}
+
+
+def explanation(found: Explanation) -> str:
+    """Return the arithmetic of one step, phase by phase, and its critical path."""
+    measured = found.row.measured
+    assert measured is not None
+    program, row = measured.program, found.row
+    phases: dict[tuple[str, str], float] = {}
+    messages: dict[str, int] = {}
+    for segment in found.path:
+        kind = program.ops[segment.task].kind
+        key = (kind, "") if segment.cause in ("compute", "wire", "server") else ("", segment.cause)
+        phases[key] = phases.get(key, 0.0) + segment.seconds
+        if segment.cause == "latency":
+            messages[kind] = messages.get(kind, 0) + 1
+    title = f"One step of {row.label}, {row.workers} worker" + ("" if row.workers == 1 else "s")
+    table = [[f"{title} ({found.window.label})", words.duration(found.step_s), ""]]
+    order = list(_PHASES)
+    for (kind, cause), seconds in sorted(
+        phases.items(), key=lambda item: (item[0][1], order.index(item[0][0]) if item[0][0] in order else 0)
+    ):
+        if cause == "latency":
+            count = sum(messages.values())
+            why = f"{count} message{'' if count == 1 else 's'} x {spell(_latency(found), 'duration')}"
+        elif cause == "queue":
+            why = "waiting while a link or a server works for others"
+        elif cause:
+            why = ""
+        else:
+            why = _arithmetic(found, kind, seconds)
+        table.append([f"  {cause or _PHASES.get(kind, kind)}", words.duration(seconds), why])
+    width = max(len(row[0]) for row in table)
+    times = max(len(row[1]) for row in table)
+    lines = [f"{what:<{width}}   {time:>{times}}   {why}".rstrip() for what, time, why in table]
+    lines += ["", "Critical path: " + _path(found)]
+    parts = row.breakdown or {}
+    shares = [
+        f"{part[:-2].replace('_', ' ')} {words.duration(parts[part])}"
+        for part in BREAKDOWN
+        if parts.get(part, 0) > 0
+    ]
+    lines.append(f"An average step: {words.duration(row.step_s or 0.0)} = " + " + ".join(shares))
+    if row.bottleneck:
+        lines.append(f"{words.called(row)} {words.waits_for(row, row.bottleneck)}.")
+        helps = words.helps(row.bottleneck)
+        lines += [f"  {helps}"] if helps else []
+    lines += [f"note: {note}" for note in row.notes]
+    lines.append("Assumes " + ", ".join(_assumptions(found)) + ".")
+    return "\n".join(lines)
+
+
+def _latency(found: Explanation) -> float:
+    network = found.setting.cluster.network
+    return network.latency_s if network else 0.0
+
+
+def _arithmetic(found: Explanation, kind: str, seconds: float) -> str:
+    """Say how the seconds of a phase come about, where a product says it to within 1 %."""
+    measured = found.row.measured
+    assert measured is not None
+    program = measured.program
+    on_path = {segment.task for segment in found.path if program.ops[segment.task].kind == kind}
+    links = {link for task in on_path for link in program.route(task)}
+    crossing: dict[int, list[float]] = {link: [] for link in sorted(links)}
+    for task, op in enumerate(program.ops):
+        if op.kind == kind:
+            for link in program.route(task):
+                if link in crossing:
+                    crossing[link].append(float(program.bytes[task]))
+    for link, sizes in sorted(
+        crossing.items(), key=lambda item: -sum(item[1]) / program.links[item[0]].bytes_per_s
+    ):
+        named = program.links[link]
+        if abs(sum(sizes) / named.bytes_per_s - seconds) <= 0.01 * seconds:
+            one = spell(sum(sizes) / len(sizes), "size")
+            each = f"{len(sizes)} messages x {one}" if len(sizes) > 1 else one
+            return f"{each} through {named.name} at {spell_bytes(named.bytes_per_s)}"
+    if crossing:
+        sent = [float(program.bytes[task]) for task in on_path if program.bytes[task]]
+        return f"{len(sent)} message{'' if len(sent) == 1 else 's'} on the path, {spell(sum(sent), 'size')}"
+    if kind in ("forward", "backward"):
+        return _compute(found, kind)
+    return ""
+
+
+def _compute(found: Explanation, kind: str) -> str:
+    device, workload = found.setting.cluster.device, found.setting.workload
+    if workload.measured_batch is not None:
+        return f"measured by layer at batch {workload.measured_batch}"
+    if device.forward_s is not None:
+        return "measured"
+    flops = workload.forward_flops if kind == "forward" else workload.backward_flops
+    if device.flops_per_s is None or found.row.kind == "pipeline":
+        return ""
+    return (
+        f"{spell(flops, 'flops', digits=3)} x {workload.batch} {workload.unit} / "
+        f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"
+    )
+
+
+def spell_bytes(bytes_per_s: float) -> str:
+    """Return a rate in bytes, beside which sizes in bytes can be divided by eye."""
+    return f"{spell(bytes_per_s, 'size', digits=4)}/s"
+
+
+def _path(found: Explanation) -> str:
+    """Return the path's stations, runs of one kind on one machine folded."""
+    measured = found.row.measured
+    assert measured is not None
+    program = measured.program
+    stations: list[str] = []
+    for segment in found.path:
+        op = program.ops[segment.task]
+        if program.resource[segment.task] < 0:
+            continue
+        if op.kind in ("push", "pull", "reduce_scatter", "all_gather", "activation", "gradient"):
+            links = " > ".join(program.links[link].name for link in program.route(segment.task))
+            said = (
+                f"{_PHASES[op.kind].split()[0] if op.kind in ('push', 'pull') else _PHASES[op.kind]} {links}"
+            )
+        else:
+            said = f"{program.resources[program.resource[segment.task]].name} {_PHASES.get(op.kind, op.kind)}"
+        if segment.cause == "queue":
+            said = f"(queue) {said}"
+        if not stations or stations[-1] != said:
+            stations.append(said)
+    if len(stations) > 10:
+        stations = [*stations[:5], f"... {len(stations) - 9} more ...", *stations[-4:]]
+    return " -> ".join(stations)
+
+
+def _assumptions(found: Explanation) -> list[str]:
+    assert found.row.measured is not None
+    meta, server = found.row.measured.program.meta, found.setting.cluster.server
+    said = ["full-duplex links", f"{meta['sharing']} sharing"]
+    if meta.get("overlap") is False:
+        said.append("no overlap of communication with the backward pass (set overlap: true)")
+    if "servers" in meta and server.add_bytes_per_s is None and server.update_bytes_per_s is None:
+        said.append("servers that add and update in no time")
+    elif "servers" not in meta:
+        said.append("updates in no time")
+    if meta["sharing"] == "fair" and "servers" in meta:
+        said.append("every worker begins with another server")
+    return said

@@ -1,0 +1,136 @@
+"""Numbers and findings as people read them.
+
+Nothing here is computed: a :class:`~simpar.result.Row` goes in, a sentence comes out.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from simpar.result import Bottleneck, Row
+
+_HELPS = {
+    "servers": "More servers would help",
+    "placement": "Cutting every tensor over all servers would help",
+    "overlap": "Overlapping with the backward pass would help",
+    "bucket": "Smaller buckets would help",
+    "microbatches": "More microbatches would help",
+    "bandwidth": "A faster network would help",
+}
+
+
+def grouped(number: float, digits: int = 0) -> str:
+    """Return *number* with a space between thousands.
+
+    >>> grouped(25557032)
+    '25 557 032'
+    """
+    return f"{number:,.{digits}f}".replace(",", " ")
+
+
+def rate(per_second: float) -> str:
+    """Return samples per second in at least three figures.
+
+    >>> rate(2697.8), rate(41.25), rate(0.512)
+    ('2 698', '41.2', '0.512')
+    """
+    if per_second >= 100:
+        return grouped(per_second)
+    return f"{per_second:.1f}" if per_second >= 10 else f"{per_second:.3g}"
+
+
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """Return (units a second, unit) for a column whose longest time is *longest_s*."""
+    if longest_s >= 100:
+        return 1.0, "s"
+    return (1e3, "ms") if longest_s >= 1e-3 else (1e6, "us")
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it, one decimal.
+
+    >>> duration(0.1898), duration(5e-6), duration(312.0)
+    ('189.8 ms', '5.0 us', '312.0 s')
+    """
+    scale, unit = time_unit(seconds)
+    return f"{grouped(seconds * scale, 1)} {unit}"
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in percent, one decimal."""
+    return f"{fraction * 100:.1f} %"
+
+
+def setting(path: str, value: object) -> str:
+    """Return a setting as the command line takes it, quoted for a shell.
+
+    >>> setting("strategies[ps-sync].servers", 8)
+    "--set 'strategies[ps-sync].servers=8'"
+    """
+    said = {True: "true", False: "false"}.get(value, value) if isinstance(value, bool) else value
+    return f"--set {shlex.quote(f'{path}={said}')}"
+
+
+def run(names: list[str], most: int = 3) -> str:
+    """Return the names, or the first, the last and how many they are.
+
+    >>> run(["ps0.in", "ps1.in"]), run([f"w{w}.out" for w in range(8)])
+    ('ps0.in, ps1.in', 'w0.out to w7.out, 8 links')
+    """
+    if len(names) <= most:
+        return ", ".join(names)
+    what = "links" if "." in names[0] and not names[0].endswith(".cpu") else "of them"
+    return f"{names[0]} to {names[-1]}, {len(names)} {what}"
+
+
+def waits_for(row: Row, found: Bottleneck) -> str:
+    """Say what the strategy waits for, without its name: ``waits for the servers' links (ps0, ps1)``."""
+    share = f"{percent(row.waiting_s / row.step_s)} of the step" if row.step_s and row.waiting_s else ""
+    if found.cause == "compute":
+        return "computes nearly all the time" + (f"; only {share} is anything else" if share else "")
+    if found.cause == "straggler":
+        return f"waits for the slowest worker ({found.resource}), {share}"
+    if found.cause == "bubble":
+        return f"stands idle while the pipeline fills and drains ({found.resource} is busiest), {share}"
+    if found.cause == "server":
+        return f"waits for the servers to add and update ({_equals(row, found.resource)}), {share}"
+    if found.cause == "latency":
+        return f"waits for messages' latency, one after another ({_equals(row, found.resource)}), {share}"
+    whose = "servers'" if found.resource.startswith("ps") else "workers'"
+    verb = "queues at" if found.cause == "queue" else "waits for"
+    return f"{verb} the {whose} links ({_equals(row, found.resource)}), {share}"
+
+
+def helps(found: Bottleneck) -> str:
+    """Say what would help, with the setting to try; empty where nothing tried did."""
+    tried = found.suggestion
+    if tried is None:
+        return ""
+    words = _HELPS.get(tried.path.rpartition(".")[2], "This would help")
+    return f"{words}: try {setting(tried.path, tried.value)} ({duration(tried.step_s)})"
+
+
+def called(row: Row) -> str:
+    """Return what to call a row in a sentence: its name, which is what ``--set`` and ``explain`` take.
+
+    The label goes with it where only a number tells the name from another.
+    """
+    numbered = row.name != row.kind and row.name.startswith(f"{row.kind}-")
+    return f"{row.name} ({row.label})" if numbered else row.name
+
+
+def _equals(row: Row, name: str) -> str:
+    """Return the resources of the same kind that are as busy as *name*."""
+    most = next((use for use in row.resources if use.name == name), None)
+    if most is None:
+        return name
+    suffix, role = name.rpartition(".")[2], name.rstrip("0123456789.inoutcp")[:1]
+    alike = [
+        use.name
+        for use in row.resources
+        if use.kind == most.kind
+        and use.name.rpartition(".")[2] == suffix
+        and use.name[:1] == role
+        and use.busy_frac >= most.busy_frac * (1 - 1e-6)
+    ]
+    return run(alike or [name])
