@@ -134,10 +134,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
     table += [[said(key, row[key]) for key in short] for row in rows]
     for line in columns(table, left=words if words == len(short) else 1 + (words > 1)):
         click.echo(line)
-    seen = []
     for row in rows:
-        text = "; ".join(str(row[key]) for key in long if row.get(key))
-        if text and text not in seen:
-            seen.append(text)
-    for text in seen:
-        click.echo(f"  source: {text}")
+        if row.get("source"):
+            said = "; ".join(str(row[key]) for key in long if row.get(key))
+            click.echo(f"  {row.get('figure') or row['name']}: {said}")

@@ -60,7 +60,7 @@ def _about(kind: str) -> dict[str, Any]:
         }
         for option, field in OPTIONS[kind].model_fields.items()
     ]
-    return {"name": kind, "summary": text.partition(".")[0], "text": text, "options": options}
+    return {"name": kind, "summary": text.partition(".\n")[0], "text": text, "options": options}
 
 
 def _spelt(default: Any) -> str:

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simpar.program.graph import NODE_TASK, Link, Op, Program, Resource
+from simpar.errors import ProgramError
+from simpar.program.graph import NODE_TASK, SHORTEST_S, Link, Op, Program, Resource
+
+MOST_TASKS = 1_000_000
+"""Tasks in a template beyond which it would fill a laptop's memory before anything ran."""
 
 
 class ProgramBuilder:
@@ -72,6 +76,8 @@ class ProgramBuilder:
         message: int = -1,
         priority: int = 0,
     ) -> int:
+        if len(self._rows) >= MOST_TASKS:
+            raise ProgramError(f"{self.name} has more than {MOST_TASKS:,} tasks in one iteration")
         self._rows.append((name, op, resource, seconds, n_bytes, overhead, latency, message, priority))
         return len(self._rows) - 1
 
@@ -86,10 +92,13 @@ class ProgramBuilder:
     ) -> int:
         """Add a task after the tasks *after* and return its index.
 
-        A task of zero seconds is given no resource. *seconds* may be a sequence, one figure an
-        iteration; those that are drawn at random must be at least 1 ps.
+        A task of zero seconds is given no resource; one that occupies a resource takes at least 1 ps.
+        *seconds* may be a sequence, one figure an iteration; those that are drawn at random must be at
+        least 1 ps.
         """
         if isinstance(seconds, int | float):
+            if seconds > 0 and resource >= 0:
+                seconds = max(seconds, SHORTEST_S)
             index = self._row(name, op, resource if seconds > 0 else -1, float(seconds), priority=priority)
         else:
             index = self._row(name, op, resource, float(seconds[0]), priority=priority)
@@ -144,11 +153,12 @@ class ProgramBuilder:
                 self.edge(before, only)
             return only, only
         first = last = -1
-        before_s = 0.0
+        before_s = 0.0  # what the bytes take on the hop before
         for hop, (link_name, rate) in enumerate(links):
             link = self.link(link_name, rate)
             resource = self.resource(link_name, "link", route=(link,))
-            seconds = n_bytes / rate + (overhead if hop == 0 else 0.0)
+            bytes_s = n_bytes / rate
+            seconds = max(SHORTEST_S, bytes_s + (overhead if hop == 0 else 0.0))
             here = self._row(
                 f"{name}@{link_name}", op, resource, seconds, n_bytes, latency=latency, message=number
             )
@@ -157,9 +167,9 @@ class ProgramBuilder:
                 for before in after:
                     self.edge(before, here)
             else:
-                wait = latency if hop == 1 else 0.0
-                self.edge(last, here, lag=wait + max(0.0, before_s - seconds), at_start=True)
-            last, before_s = here, seconds
+                wait = latency + overhead if hop == 1 else 0.0
+                self.edge(last, here, lag=wait + max(0.0, before_s - bytes_s), at_start=True)
+            last, before_s = here, bytes_s
         if len(links) == 1:
             self._tail_lag[last] = latency
         return first, last

@@ -27,6 +27,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from simpar.errors import EngineError
 from simpar.program import Program
 from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
 
@@ -125,7 +126,15 @@ class Measured:
     @cached_property
     def until_s(self) -> float:
         """When measuring ends."""
-        return float(self.update_s[-1].min() if self.is_async else self.update_s[-1])
+        if not self.is_async:
+            return float(self.update_s[-1])
+        until = float(self.update_s[-1].min())
+        if until <= self.since_s:
+            raise EngineError(
+                f"{self.program.name}: the fastest worker is done before the slowest is warm, so there is no "
+                f"step to measure; write more run.steps"
+            )
+        return until
 
     @cached_property
     def gradients(self) -> int:
@@ -221,7 +230,7 @@ class Measured:
             causes[_PART_OF[segment.cause]].append(segment.seconds)
         per = self.gradients if self.is_async else self.steps
         parts = {part: math.fsum(causes[part]) / per for part in BREAKDOWN}
-        busy = sorted(use.busy_frac * self.step_s for use in self.uses if use.kind == "device")
+        busy = sorted(self._compute_s())
         if busy and not self.is_async:
             pipeline = self.program.meta["kind"] == "pipeline"
             usual = busy[-1] if pipeline else statistics.median_low(busy)
@@ -230,6 +239,16 @@ class Measured:
                 parts["compute_s"] -= extra
                 parts["bubble_s" if pipeline else "straggler_s"] += extra
         return parts
+
+    def _compute_s(self) -> list[float]:
+        """Return the seconds that each device computes in a measured iteration, in no particular order."""
+        trace, program = self.trace, self.program
+        kinds = np.array([cause_of(program, task) == "compute" for task in range(len(program))])
+        counted = (trace.resource >= 0) & kinds[trace.task] & (trace.iteration >= self.warmup)
+        spent = np.bincount(
+            trace.resource[counted], weights=(trace.end_s - trace.start_s)[counted], minlength=1
+        )
+        return [float(seconds) / self.steps for seconds in spent if seconds > 0]
 
     # -- resources -------------------------------------------------------------------------------
 
@@ -361,3 +380,23 @@ class Measured:
         names = [program.links[link].name for link in sorted(set().union(*crossed.values()))]
         found = self.busiest(names=names)
         return found.name if found else ""
+
+    def longest_queue(self) -> str:
+        """Return what the path queues for longest; of a channel, the link that sets its pace."""
+        waits: defaultdict[int, list[float]] = defaultdict(list)
+        for segment in self.paths:
+            if segment.cause == "queue":
+                waits[int(self.program.resource[segment.task])].append(segment.seconds)
+        if not waits:
+            return ""
+        most = max(sorted(waits), key=lambda resource: math.fsum(waits[resource]))
+        found = self.program.resources[most]
+        if found.kind == "channel":
+            return self.limiting_link()
+        # Of equals, which queue the path happens to pass is a matter of the last digit: name the first.
+        busy = {use.name: use.busy_frac for use in self.uses}
+        return next(
+            other.name
+            for other in self.program.resources
+            if other.kind == found.kind and busy.get(other.name, 0.0) >= busy[found.name] * (1 - 1e-9)
+        )

@@ -72,15 +72,17 @@ def setting(path: str, value: object) -> str:
 
 
 def run(names: list[str], most: int = 3) -> str:
-    """Return the names, or the first, the last and how many they are.
+    """Return the names; of many that follow each other the first and the last, else how many more.
 
     >>> run(["ps0.in", "ps1.in"]), run([f"w{w}.out" for w in range(8)])
-    ('ps0.in, ps1.in', 'w0.out to w7.out, 8 links')
+    ('ps0.in, ps1.in', 'w0.out to w7.out')
     """
     if len(names) <= most:
         return ", ".join(names)
-    what = "links" if "." in names[0] and not names[0].endswith(".cpu") else "of them"
-    return f"{names[0]} to {names[-1]}, {len(names)} {what}"
+    numbers = [int("".join(filter(str.isdigit, name)) or -1) for name in names]
+    if numbers == list(range(numbers[0], numbers[0] + len(names))):
+        return f"{names[0]} to {names[-1]}"
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
 def waits_for(row: Row, found: Bottleneck) -> str:
@@ -97,8 +99,9 @@ def waits_for(row: Row, found: Bottleneck) -> str:
     if found.cause == "latency":
         return f"waits for messages' latency, one after another ({_equals(row, found.resource)}), {share}"
     whose = "servers'" if found.resource.startswith("ps") else "workers'"
-    verb = "queues at" if found.cause == "queue" else "waits for"
-    return f"{verb} the {whose} links ({_equals(row, found.resource)}), {share}"
+    what = "CPUs" if found.resource.endswith(".cpu") else "links"
+    verb = "queues for" if found.cause == "queue" else "waits for"
+    return f"{verb} the {whose} {what} ({_equals(row, found.resource)}), {share}"
 
 
 def helps(found: Bottleneck) -> str:

@@ -77,7 +77,8 @@ class FairNetwork:
         """Bring every flow to *now*, share the links anew, and return the seconds to the next completion.
 
         Returns ``inf`` when nothing transmits. The next completion is at ``now + result`` as a float
-        sum, unless this is called again before.
+        sum, unless this is called again before. It is never at *now* itself, where rounding would have it:
+        that instant's grants have been made, and who is served first would depend on the last digit.
         """
         elapsed = now - self._now
         if elapsed > 0:
@@ -100,6 +101,8 @@ class FairNetwork:
         self._rate = dict(zip(active, rates, strict=True))
         waits = [self._left[channel] / rate for channel, rate in self._rate.items()]
         soonest = min(waits)
+        if now + soonest == now:
+            soonest = math.nextafter(now, math.inf) - now
         latest = (now + soonest) * (1 + SNAP)
         self._due = [channel for channel, wait in zip(active, waits, strict=True) if now + wait <= latest]
         return soonest

@@ -212,7 +212,8 @@ class ReferenceEngine:
         if self._is_flow[task]:
             if self._overhead[task]:
                 yield env.timeout(self._overhead[task])
-            yield self._transmit(resource, self._bytes[task])
+            if self._bytes[task]:
+                yield self._transmit(resource, self._bytes[task])
             station.release()
             if self._latency[task]:
                 yield env.timeout(self._latency[task])

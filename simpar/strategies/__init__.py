@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simpar import hardware, workload
-from simpar.errors import InputError
+from simpar.errors import InputError, ProgramError
 from simpar.program import Program
 from simpar.scenario import Scenario, Strategy
 from simpar.strategies import allreduce, pipeline, ps_async, ps_sync, single
@@ -25,7 +25,7 @@ KINDS: dict[str, Callable[[Setting], Program]] = {
 }
 """What ``strategies:`` may name, and who compiles it."""
 
-MOST_INSTANCES = 50_000_000
+MOST_INSTANCES = 20_000_000
 """Task instances beyond which a run would take hours and more memory than a laptop has."""
 
 __all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "prepare"]
@@ -49,17 +49,16 @@ def compile(scenario: Scenario, strategy: Strategy | str) -> Program:
         InputError: what the scenario asks for is impossible; every problem has its place in the file.
     """
     setting = prepare(scenario, strategy)
-    program = KINDS[setting.strategy.kind](setting)
+    where = f"strategies[{setting.strategy.index}]"
+    fewer = "fewer workers or servers, no overlap, or run.collectives: closed_form"
+    try:
+        program = KINDS[setting.strategy.kind](setting)
+    except ProgramError as error:
+        raise InputError([scenario.problem(where, str(error), f"try {fewer}")]) from None
     instances = len(program) * program.iterations
     if instances > MOST_INSTANCES:
+        said = f"{len(program):,} tasks x {program.iterations:,} iterations are too many to simulate"
         raise InputError(
-            [
-                scenario.problem(
-                    f"strategies[{setting.strategy.index}]",
-                    f"{len(program)} tasks x {program.iterations} iterations are {instances:.2g} to simulate",
-                    f"fewer run.steps, fewer workers, or run.collectives: closed_form "
-                    f"(at most {MOST_INSTANCES:.0e})",
-                )
-            ]
+            [scenario.problem(where, said, f"at most {MOST_INSTANCES:,}: fewer run.steps, {fewer}")]
         )
     return program

@@ -1,4 +1,4 @@
-"""Data parallelism with a ring all-reduce (Patarasuk and Yuan, JPDC 69(2), 2009).
+"""Data parallelism with an all-reduce: workers sum their gradients among themselves, without servers.
 
 Every worker computes on its own batch. Gradients are summed in *buckets*: whole tensors in the order
 of the backward pass, a bucket being closed when it reaches its size. A bucket of ``n`` bytes is cut
@@ -9,6 +9,10 @@ part on its way round, in ``W - 1`` steps of *all-gather* the sums go round once
 With ``overlap`` a bucket leaves while the backward pass goes on (Li et al., PyTorch Distributed, VLDB
 2020); its ring runs when the one before has ended, as on one communication stream. The next forward
 waits for all of them.
+
+Formula: without overlap, Z + 2 (W - 1) (alpha + n / (W B)) for W workers, n bytes of gradients, links of B
+bytes per second, latency alpha, compute Z. With overlap, never below Z plus the last bucket's ring.
+Source: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms, JPDC 69(2), 2009.
 """
 
 from __future__ import annotations

@@ -125,11 +125,14 @@ class Star:
     Every worker and every server has a full-duplex link: ``w3.out``, ``w3.in``, ``ps0.out``, ``ps0.in``.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, iterations: int | None = None) -> None:
+        """Begin a program; *iterations* where it is not the warm-up and the measured steps."""
         network = setting.cluster.network
         self.setting, self.network = setting, network
         self.builder = ProgramBuilder(
-            setting.strategy.name, setting.iterations, network.sharing if network else "fair"
+            setting.strategy.name,
+            setting.iterations if iterations is None else iterations,
+            network.sharing if network else "fair",
         )
 
     def device(self, worker: int) -> int:

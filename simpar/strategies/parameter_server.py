@@ -44,11 +44,11 @@ worker, the task that its pull waits for."""
 class Servers:
     """One strategy with parameter servers under construction."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, iterations: int | None = None) -> None:
         options = setting.strategy.options
         assert isinstance(options, PsOptions)
         self.setting, self.options = setting, options
-        self.star = Star(setting)
+        self.star = Star(setting, iterations)
         self.workers = setting.cluster.workers
         workload = setting.workload
         itemsize = workload.dtype_bytes

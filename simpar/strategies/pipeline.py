@@ -1,12 +1,15 @@
-"""Pipeline parallelism in the GPipe schedule (Huang et al., NeurIPS 2019).
+"""Pipeline parallelism in the GPipe schedule: every worker holds a stage of the model.
 
 The model is cut into *stages*, one a worker, where that makes the shortest pipeline: equal stages, and
 cuts that little has to cross. A minibatch of workers x batch samples is cut into *microbatches*. Every
 stage runs all forwards, then all backwards in reverse order, then updates: the weights are those of
-synchronous training. While the pipeline fills and drains, stages stand idle (the *bubble*):
-(m + p - 1)(t_f + t_b) for p equal stages and m microbatches.
+synchronous training. While the pipeline fills and drains, stages stand idle (the *bubble*).
 
 Between two stages goes every tensor that crosses the cut, once; the gradients of the same come back.
+
+Formula: (m + p - 1) (t_f + t_b) for p equal stages, m microbatches and links that cost nothing; the bubble
+is (p - 1) / (m + p - 1) of it.
+Source: Huang et al., GPipe, NeurIPS 2019.
 """
 
 from __future__ import annotations

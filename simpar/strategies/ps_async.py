@@ -1,4 +1,4 @@
-"""Asynchronous parameter servers (Dean et al., Downpour SGD, NIPS 2012; Li et al., OSDI 2014).
+"""Asynchronous parameter servers: every worker goes its own pace, on parameters that may be old.
 
 A server applies each push on its own, as it comes, and answers that worker at once. Nobody waits
 for anybody, except for a link or a server in use. The price is *staleness*: between a worker's pull and
@@ -6,10 +6,15 @@ its next push, the others update. On average it is W - 1, whatever the speeds.
 
 Equal workers that start together stay together; ``run.stagger: even`` lets worker w begin at w/W of
 the cycle that it would have alone.
+
+Formula: while no link or server is full, Z + 2 (alpha + n / B_w) a step, as if alone; never below
+W n / (S B_s). Staleness is W - 1 on average, 1/f - 1 for a worker with the share f of all updates.
+Source: Dean et al., Large Scale Distributed Deep Networks (Downpour SGD), NIPS 2012.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from simpar.program import Op, Program
@@ -19,7 +24,7 @@ from simpar.strategies.parameter_server import Key, Servers
 
 def build(setting: Setting) -> Program:
     """Return the program of asynchronous training with parameter servers."""
-    servers = Servers(setting)
+    servers = Servers(setting, _iterations(setting))
     builder = servers.star.builder
     workers = setting.cluster.workers
     starts: list[tuple[int, float]] = []
@@ -49,3 +54,13 @@ def build(setting: Setting) -> Program:
     for worker, (start, wait) in enumerate(starts, start=1):
         builder.edge(start, servers.first[worker], lag=wait)
     return servers.program("async", applies, stagger=setting.scenario.run.stagger)
+
+
+def _iterations(setting: Setting) -> int:
+    """Return how often each worker goes round, so that the fastest still runs when the slowest is warm.
+
+    Figures are taken from the last worker's apply of iteration ``warmup`` to the first worker's last: one
+    that is twice as fast as the slowest has done twice the warm-up by then.
+    """
+    run, speeds = setting.scenario.run, setting.cluster.speeds
+    return math.ceil((run.warmup + 1) * max(speeds) / min(speeds)) + run.steps

@@ -1,8 +1,13 @@
-"""Synchronous parameter servers (Li et al., OSDI 2014; MXNet ``dist_sync``).
+"""Synchronous parameter servers: every worker waits for all, and nobody trains on old parameters.
 
 A server adds up the gradients of *all* workers, updates its parameters once, and answers every
 worker. All workers train on the same version; a step takes as long as its slowest worker.
 Synchronisation is per key: each server, and with overlap each slice, has its own barrier.
+
+Formula: without overlap, Z + 2 (alpha + max(n / B_w, W n / (S B_s))) for W workers, S servers with
+equal shards of n bytes, links of B_w and B_s bytes per second, latency alpha, compute Z; the servers' adds
+and update come on top. With unequal shards the fullest server's load takes the place of n / S.
+Source: Li et al., Scaling Distributed Machine Learning with the Parameter Server, OSDI 2014.
 """
 
 from __future__ import annotations

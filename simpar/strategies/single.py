@@ -2,6 +2,8 @@
 
 The fastest worker trains on the samples that all workers together train on in a step, batch after
 batch, and updates once: rows that are compared do the same samples a step.
+
+Formula: W Z for W batches of compute Z.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from simpar import units
-from simpar.errors import InputError
+from simpar.errors import InputError, ProgramError
 from simpar.program import Program
 from simpar.result import Bottleneck, Measured, Suggestion
 from simpar.scenario import Scenario, Strategy
@@ -26,7 +26,7 @@ WORTHWHILE = 0.01
 """Least gain in samples per second for which a setting is suggested."""
 
 TRIAL_WARMUP, TRIAL_STEPS = 1, 3
-"""Iterations of a trial."""
+"""Iterations of a synchronous trial; asynchronous steps are not alike and are tried at full length."""
 
 MOST_TRIED = 20_000
 """Task instances that a trial may have: advice must not take longer than the question."""
@@ -61,7 +61,9 @@ def main_cause(measured: Measured) -> str:
 
 def _resource(measured: Measured, cause: str) -> str:
     """Name the resource that the cause points at."""
-    if cause in ("network", "latency", "queue"):
+    if cause == "queue":
+        return measured.longest_queue()
+    if cause in ("network", "latency"):
         limiting = measured.limiting_link()
         if limiting:
             return limiting
@@ -132,14 +134,15 @@ def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tu
 def _trial(setting: Setting, path: str, value: Any) -> tuple[float, float] | None:
     """Return (step, samples per second) with one setting changed; None where that cannot be run soon."""
     scenario, strategy = changed(setting.scenario, setting.strategy, path, value)
-    run = scenario.run.model_copy(update={"warmup": TRIAL_WARMUP, "steps": TRIAL_STEPS})
-    scenario = replace(scenario, run=run)
+    if setting.strategy.kind != "ps-async":
+        run = scenario.run.model_copy(update={"warmup": TRIAL_WARMUP, "steps": TRIAL_STEPS})
+        scenario = replace(scenario, run=run)
     try:
         trial = prepare(scenario, strategy)
         if _too_large(trial):
             return None
         program = KINDS[strategy.kind](trial)
-    except InputError:
+    except (InputError, ProgramError):
         return None
     if len(program) * program.iterations > MOST_TRIED:
         return None

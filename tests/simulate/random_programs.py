@@ -8,28 +8,27 @@ import numpy as np
 from simpar.program import Op, ProgramBuilder
 
 
-def draw(seed, ties, priority=True):
+def _clock(rng, ties):
+    """Return a function that draws a time: whole eighths with *ties*, at least *least* of them."""
+    return lambda least: rng.randint(least, 8) / 8 if ties else max(1e-6 * least, rng.random())
+
+
+def draw(seed, ties):
     """Return a program of FIFO and priority resources that keeps every rule.
 
     Its order in time is a random one, not that of the ranks: only edges without delay must rise.
     With *ties*, all times are eighths, so that much happens at once.
     """
     rng = random.Random(seed)
-
-    def time(least):
-        return rng.randint(least, 8) / 8 if ties else max(1e-6 * least, rng.random())
-
+    time = _clock(rng, ties)
     iterations = rng.randint(1, 6)
     builder = ProgramBuilder(f"random {seed}", iterations)
     resources = []
     for number in range(rng.randint(1, 4)):
-        discipline = "priority" if priority and rng.random() < 0.25 else "fifo"
+        discipline = "priority" if rng.random() < 0.25 else "fifo"
         capacity = rng.choice([1, 1, 2, 3])
-        resources.append(
-            builder.resource(f"r{number}", "device", capacity=capacity, discipline=discipline)
-        )
-        slow = discipline == "priority" or capacity > 1
-        resources[-1] = resources[-1], slow
+        made = builder.resource(f"r{number}", "device", capacity=capacity, discipline=discipline)
+        resources.append((made, discipline == "priority" or capacity > 1))
     tasks = rng.randint(2, 14)
     places = [rng.choice(resources) if rng.random() < 0.8 else (-1, False) for _ in range(tasks)]
     for task, (resource, _) in enumerate(places):
@@ -37,27 +36,65 @@ def draw(seed, ties, priority=True):
         builder.task(f"t{task}", Op("forward"), resource, seconds, priority=rng.randint(0, 3))
 
     order = rng.sample(range(tasks), tasks)
-    varying_lags = []
+    lags = {}
     for _ in range(rng.randint(tasks // 2, 3 * tasks)):
         distance = rng.choice([0, 0, 0, 1, 1, 2, 3])
         a, b = rng.randrange(tasks), rng.randrange(tasks)
         if distance == 0 and a == b:
             continue
         u, v = (order[min(a, b)], order[max(a, b)]) if distance == 0 else (order[a], order[b])
-        resource, slow = places[u]
+        resource, not_by_rank = places[u]
         at_start = rng.random() < 0.35
-        lag = time(0) if rng.random() < 0.4 else 0.0
-        least = 0
-        if (at_start and (distance > 0 or slow)) or ((at_start or resource < 0) and (u >= v)):
-            least = 1
-        lag = max(lag, time(1)) if least else lag
+        at_once = at_start or resource < 0  # its token may leave at the instant in which u became ready
+        must_lag = at_once and (u >= v or distance > 0 or not_by_rank)
+        least = int(must_lag)
+        lag = time(least) if must_lag or rng.random() < 0.4 else 0.0
+        if rng.random() < 0.15:
+            lags[len(builder._edges)] = np.array([time(least) for _ in range(iterations)])
         builder.edge(u, v, distance=distance, lag=lag, at_start=at_start)
-        varying_lags.append([max(least / 8, time(least)) for _ in range(iterations)] if rng.random() < 0.15 else None)
-    program = builder.build()
     durations = {
         task: np.array([time(1) for _ in range(iterations)])
         for task in range(tasks)
         if places[task][0] >= 0 and rng.random() < 0.3
     }
-    lags = {edge: np.array(values) for edge, values in enumerate(varying_lags) if values is not None}
-    return replace(program, durations=durations, lags=lags)
+    return replace(builder.build(), durations=durations, lags=lags)
+
+
+def draw_messages(seed, ties, sharing):
+    """Return a program of devices and messages over one to three links, some with latency and overhead."""
+    rng = random.Random(seed)
+    time = _clock(rng, ties)
+    builder = ProgramBuilder(f"messages {seed}", rng.randint(1, 5), sharing)
+    links = [(f"l{n}", rng.choice([1.0, 2.0, 4.0]) if ties else 0.3 + rng.random()) for n in range(5)]
+    ways = {}
+    tasks = []
+    for number in range(rng.randint(4, 16)):
+        after = rng.sample(tasks, min(len(tasks), rng.choice([0, 0, 1, 1, 2])))
+        ends = [end for _, end in after]
+        if rng.random() < 0.35:
+            device = builder.resource(f"d{rng.randrange(3)}", "device")
+            task = builder.task(f"t{number}", Op("forward"), device, time(1), ends)
+            tasks.append((task, task))
+            continue
+        a, b = rng.sample("abcd", 2)
+        way = ways.setdefault((a, b), rng.sample(links, rng.randint(1, 3)))
+        tasks.append(
+            builder.message(
+                f"t{number}",
+                Op("push"),
+                a,
+                b,
+                way,
+                0.0 if rng.random() < 0.1 else time(1),
+                latency=rng.choice([0.0, time(1)]),
+                overhead=rng.choice([0.0, time(1)]),
+                after=ends,
+            )
+        )
+    for _ in range(rng.randint(0, 6)):
+        (_, u), (v, _) = rng.choice(tasks), rng.choice(tasks)
+        builder.edge(u, v, distance=rng.randint(1, 2), lag=rng.choice([0.0, time(1)]))
+    for _ in range(rng.randint(0, 3)):
+        (u, _), (v, _) = sorted(rng.sample(tasks, 2))
+        builder.edge(u, v, at_start=True, lag=rng.choice([0.0, time(1)]))
+    return builder.build()

@@ -1,4 +1,4 @@
-"""Splitting rules: sizes by hand, the partition against trying every one."""
+"""Splitting rules: sizes by hand, stages against trying every way of cutting."""
 
 from itertools import combinations, pairwise
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpar.workload.layers import Layer, Workload
-from simpar.workload.splitting import balanced, block, crossing, cut_bytes, partition
+from simpar.workload.splitting import all_cuts, balanced, block, crossing, cut_bytes, stages
 
 
 def test_balanced_gives_the_first_parts_one_more():
@@ -45,26 +45,34 @@ def test_impossible_splits_are_refused(rule):
         rule(-1, 2)
 
 
-def best_by_trying(costs, parts):
-    """Every cut in lexicographic order; the first of the best ones."""
-    n = len(costs)
-    ways = [list(pairwise([0, *cuts, n])) for cuts in combinations(range(1, n), parts - 1)]
-    return min(ways, key=lambda ranges: max(sum(costs[a:b]) for a, b in ranges))
+def takes(costs, transfers, pieces, ranges):
+    """The estimate that ``stages`` minimises: fill and drain, then the slowest of stages and transfers."""
+    crossed = [transfers[begin] for begin, _ in ranges[1:]]
+    slowest = max([sum(costs[a:b]) for a, b in ranges] + crossed)
+    return (sum(costs) + sum(crossed)) / pieces + (pieces - 1) / pieces * slowest
 
 
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=9).flatmap(
-    lambda costs: st.tuples(st.just(costs), st.integers(1, len(costs)))
-))  # fmt: skip
-def test_partition_is_the_first_of_the_best(case):
-    costs, parts = case
+def every_way(n, parts):
+    return [list(pairwise([0, *cuts, n])) for cuts in combinations(range(1, n), parts - 1)]
 
-    assert partition(costs, parts) == best_by_trying(costs, parts)
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 20)), min_size=1, max_size=9).flatmap(
+        lambda layers: st.tuples(st.just(layers), st.integers(1, len(layers)), st.integers(1, 16))
+    )
+)
+def test_no_other_way_of_cutting_makes_a_shorter_pipeline(case):
+    layers, parts, pieces = case
+    costs, transfers = [cost for cost, _ in layers], [transfer for _, transfer in layers]
+    found = stages(costs, transfers, parts, pieces)
+    best = min(takes(costs, transfers, pieces, ranges) for ranges in every_way(len(costs), parts))
+    assert takes(costs, transfers, pieces, found) == pytest.approx(best, rel=1e-12)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=40), st.data())
-def test_partition_covers_the_costs_without_empty_ranges(costs, data):
+def test_stages_cover_the_layers_and_none_is_empty(costs, data):
     parts = data.draw(st.integers(1, len(costs)))
-    ranges = partition(costs, parts)
+    ranges = stages(costs, [0.0] * len(costs), parts, 8)
 
     assert len(ranges) == parts
     assert ranges[0][0] == 0
@@ -73,28 +81,33 @@ def test_partition_covers_the_costs_without_empty_ranges(costs, data):
     assert all(before[1] == after[0] for before, after in pairwise(ranges))
 
 
-def test_partition_isolates_what_is_expensive():
-    assert partition([1, 1, 10, 1, 1], 3) == [(0, 2), (2, 3), (3, 5)]
+def test_free_links_leave_the_expensive_layer_alone():
+    assert stages([1, 1, 10, 1, 1], [0] * 5, 3, pieces=8) == [(0, 2), (2, 3), (3, 5)]
 
 
-def test_partition_cuts_early_among_equals():
-    """The largest sum is 10 in any case: cut before the first 1, and keep the 10 alone."""
-    assert partition([1, 1, 1, 10], 3) == [(0, 1), (1, 3), (3, 4)]
-    assert partition([0, 0, 0], 2) == [(0, 1), (1, 3)]
+def test_a_wide_cut_is_avoided_where_it_costs_more_than_balance():
+    """Cut in the middle: 4 of compute but 9 of transfer. Cut after the third layer: 6 and no transfer."""
+    assert stages([2, 2, 2, 2], [0, 9, 9, 0], 2, pieces=8) == [(0, 3), (3, 4)]
+    assert stages([2, 2, 2, 2], [0, 9, 3, 0], 2, pieces=8) == [(0, 2), (2, 4)]
 
 
-def test_partition_compares_sums_without_rounding():
-    """In floating point 1e16 + 1 is 1e16, and both cuts would seem equal."""
-    assert partition([1e16, 1.0, 1.0], 2) == [(0, 1), (1, 3)]
-    assert partition([1.0, 1.0, 1e16], 2) == [(0, 2), (2, 3)]
+def test_of_equals_the_earlier_cut_is_taken():
+    assert stages([0, 0, 0], [0, 0, 0], 2, pieces=4) == [(0, 1), (1, 3)]
 
 
 @pytest.mark.parametrize(
     ("costs", "parts"), [([1.0], 2), ([1.0], 0), ([], 1), ([-1.0, 2.0], 1), ([float("nan")], 1)]
 )
-def test_impossible_partitions_are_refused(costs, parts):
+def test_impossible_stages_are_refused(costs, parts):
     with pytest.raises(ValueError):
-        partition(costs, parts)
+        stages(costs, [0.0] * len(costs), parts, 4)
+
+
+def test_stages_need_a_transfer_a_layer_and_a_microbatch():
+    with pytest.raises(ValueError, match="2 layers need 2 transfers"):
+        stages([1.0, 1.0], [0.0], 1, 4)
+    with pytest.raises(ValueError, match="microbatch"):
+        stages([1.0, 1.0], [0.0, 0.0], 1, 0)
 
 
 def residual() -> Workload:
@@ -137,3 +150,8 @@ def test_an_output_with_two_readers_behind_the_cut_is_sent_once():
 def test_cuts_outside_the_model_are_refused(position):
     with pytest.raises(ValueError, match="position"):
         cut_bytes(residual(), position)
+
+
+def test_all_cuts_are_the_cuts_one_by_one():
+    workload = residual()
+    assert all_cuts(workload) == [cut_bytes(workload, position) for position in range(len(workload.layers))]

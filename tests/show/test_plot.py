@@ -1,0 +1,258 @@
+import itertools
+import os
+import subprocess
+import sys
+
+import matplotlib.colors
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from simpar.result import BREAKDOWN, Comparison, Row, Staleness
+from simpar.show import plot
+
+FACTS = {
+    "model": "ResNet-50",
+    "batch": 64,
+    "workers": 8,
+    "bytes_per_s": 3.125e9,
+    "latency_s": 5e-6,
+    "steps": 20,
+    "seed": 0,
+}
+LONG = (
+    "a name that goes on for more than sixty characters, round robin, 16 servers, slices of 4 MB, overlapped"
+)
+WITHOUT_SPACES = "no_space_anywhere/in-this.name_" * 5
+
+
+def row(label="ps-sync, 2 servers", rank=1, parts=(0.18, 0.26, 0, 0, 0, 0, 0), stale=None, efficiency=0.408):
+    step_s = sum(parts)
+    return Row(
+        name=f"s{rank}",
+        kind="ps-sync",
+        label=label,
+        rank=rank,
+        fits=True,
+        workers=8,
+        memory_bytes=1e9,
+        memory_limit_bytes=None,
+        step_s=step_s,
+        samples_per_s=512 / step_s,
+        speedup=8 * efficiency,
+        breakdown=dict(zip(BREAKDOWN, parts, strict=True)),
+        staleness=None if stale is None else Staleness(stale, 9, {7: 3}),
+    )
+
+
+def too_big(label="ps-sync", rank=1):
+    return Row(label, "ps-sync", label, rank, False, 8, 20e9, 16e9)
+
+
+def of(*rows, facts=FACTS):
+    return Comparison("mine", 0, "reference", list(rows), facts, [])
+
+
+def texts(result):
+    figure = plot._figure(result)
+    return [text.get_text() for axes in (figure, *figure.axes) for text in axes.texts]
+
+
+def color(bar):
+    return matplotlib.colors.to_hex(bar.get_facecolor()).upper()
+
+
+MANY = [
+    row(("ps-async, 3 servers", LONG, WITHOUT_SPACES, "allreduce ring")[n % 4] + f" {n}", n + 1, parts, stale)
+    for n, (parts, stale) in enumerate(
+        ((0.18, 0.01 * n, 0.02, 0.1 / (n + 1), 0.0, 0.003 * n, 0.001), 7.0 if n % 4 == 0 else None)
+        for n in range(39)
+    )
+]
+
+
+@pytest.mark.parametrize(("format", "begins"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_formats(format, begins):
+    assert plot.comparison(of(row()), format).startswith(begins)
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(ValueError, match="svg, png, pdf"):
+        plot.comparison(of(row()), "gif")
+
+
+def test_a_bar_is_as_long_as_its_step_and_starts_where_the_part_before_ends():
+    (axes,) = plot._figure(of(row(parts=(0.1, 0.2, 0.03, 0, 0, 0.004, 0)))).axes
+    bars = [bar for bar in axes.patches if color(bar) != "#FFFFFF"]
+
+    assert [color(bar) for bar in bars] == [
+        plot.PARTS[part][1] for part in ("compute_s", "exposed_comm_s", "latency_s", "straggler_s")
+    ]
+    assert [bar.get_x() for bar in bars] == pytest.approx([0, 100, 300, 330])
+    assert [bar.get_width() for bar in bars] == pytest.approx([100, 200, 30, 4])
+
+
+def test_the_fastest_is_on_top():
+    figure = plot._figure(of(row("first", 1), row("second", 2)))
+    height = {text.get_text(): text.get_position()[1] for text in figure.texts}
+
+    assert height["first"] > height["second"]
+
+
+def test_at_the_bar_stand_step_efficiency_and_staleness():
+    said = texts(of(row(parts=(0.18, 0.2617, 0, 0, 0, 0, 0)), row("async", 2, stale=7.04)))
+
+    assert "441.7 ms" in said
+    assert ", 40.8 %" in said
+    assert ", 40.8 %, 7.0 updates stale" in said
+
+
+@pytest.mark.parametrize(
+    ("step_s", "said", "axis"),
+    [
+        (0.4417, "441.7 ms", "time of one step (ms)"),
+        (12.5, "12.50 s", "time of one step (s)"),
+        (2.5e-5, "25.00 us", "time of one step (us)"),
+        (1.5, "1 500.0 ms", "time of one step (ms)"),
+    ],
+)
+def test_the_unit_follows_the_longest_step(step_s, said, axis):
+    found = texts(of(row(parts=(step_s, 0, 0, 0, 0, 0, 0))))
+
+    assert said in found
+    assert axis in found
+
+
+def test_a_step_too_short_for_the_column_has_a_unit_of_its_own():
+    assert "250 ns" in texts(
+        of(row(parts=(2.5e-7, 0, 0, 0, 0, 0, 0)), row("slow", 2, (30, 0, 0, 0, 0, 0, 0)))
+    )
+
+
+def test_the_legend_names_only_parts_that_occur():
+    said = texts(of(row(parts=(0.1, 0.2, 0.001, 0, 0, 0, 0)), row("b", 2, (0.1, 0, 0, 0, 0, 0.01, 0))))
+
+    assert {name for name, _ in plot.PARTS.values()} & set(said) == {
+        "compute",
+        "network (exposed)",
+        "straggler wait",
+    }
+
+
+def test_what_does_not_fit_says_so_and_has_no_bar():
+    said = texts(of(row(), too_big("huge", 2)))
+
+    assert "does not fit in memory: needs 20 GB of 16 GB" in said
+    (axes,) = plot._figure(of(too_big())).axes
+    assert len(axes.patches) == 1  # the white ground of its text
+
+
+def test_heading_says_model_batch_workers_network_steps_and_seed():
+    said = texts(of(row()))
+
+    assert "ResNet-50, batch 64 on each of 8 workers" in said
+    assert "25 Gbit/s, 5 us latency \u00b7 20 steps \u00b7 seed 0" in said
+    assert "mine" in texts(of(row(), facts={}))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        of(row()),
+        of(too_big()),
+        of(too_big(LONG, 1), too_big("b", 2)),
+        of(*MANY[:4]),
+        of(*MANY[:12], facts={**FACTS, "model": LONG * 2}),
+        of(*MANY, too_big(LONG, 40)),
+        of(
+            row(parts=(1e6, 1e5, 1e4, 1e4, 1e4, 1e4, 1e4), stale=123456.7),
+            row("b", 2, (1e-9, 0, 0, 0, 0, 0, 0)),
+        ),
+    ],
+    ids=["one", "too big", "two too big", "four", "twelve", "forty", "extreme"],
+)
+def test_no_text_is_cut_or_lies_on_another_or_on_a_bar(result):
+    with plot._own_settings():
+        figure = plot._figure(result)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        renderer = canvas.get_renderer()
+        (axes,) = figure.axes
+        written = [t for t in (*figure.texts, *axes.texts, *axes.get_xticklabels()) if t.get_text()]
+        boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in written]
+        bars = [bar for bar in axes.patches if color(bar) != "#FFFFFF"]
+        bar_boxes = [bar.get_window_extent(renderer) for bar in bars]
+
+    for text, box in boxes:
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= figure.bbox.width, text
+        assert box.y1 <= figure.bbox.height, text
+        assert not any(_overlap(box, bar) for bar in bar_boxes), text
+    for (text, box), (other, other_box) in itertools.combinations(boxes, 2):
+        assert not _overlap(box, other_box), (text, other)
+
+
+def _overlap(a, b, slack=3.0):
+    """Say whether two boxes overlap by more than *slack* pixels both ways; runs of one line touch."""
+    return min(a.x1, b.x1) - max(a.x0, b.x0) > slack and min(a.y1, b.y1) - max(a.y0, b.y0) > slack
+
+
+def test_a_name_too_long_loses_its_middle():
+    lines = plot._wrapped("begin " + "middle " * 60 + "end", 9, 2.0, 3)
+
+    assert len(lines) == 3
+    assert lines[0].startswith("begin")
+    assert lines[2].startswith("\u2026")
+    assert lines[2].endswith("end")
+
+
+def test_special_characters_are_shown_literally():
+    name = "50% $x_1$ <b> & 'q' \"z\" \\alpha äöü →"
+
+    assert any(name[:12] in said for said in texts(of(row(name))))
+    for format in plot.FORMATS:
+        plot.comparison(of(row(name), facts={**FACTS, "model": "$\\frac{1}$ ${_}$"}), format)
+
+
+def test_a_character_that_the_font_lacks_is_a_box_and_no_warning():
+    assert "\u25a1\u25a1 a" in texts(of(row("\u4e2d\u6587\na")))
+    plot.comparison(of(row("\u4e2d\u6587")), "png")
+
+
+def test_settings_of_the_user_change_nothing_and_are_not_changed():
+    plain = plot.comparison(of(row()), "svg")
+    theirs = {"font.size": 30.0, "axes.facecolor": "red", "savefig.bbox": "tight", "text.usetex": True}
+    with matplotlib.rc_context(theirs):
+        before = dict(matplotlib.rcParams.copy())
+
+        assert plot.comparison(of(row()), "svg") == plain
+        assert dict(matplotlib.rcParams.copy()) == before
+
+
+PROGRAM = """
+import hashlib, sys
+sys.path[:0] = [{here!r}]
+import simpar.show.plot as plot
+assert "matplotlib" not in sys.modules
+import test_plot as t
+result = t.of(*t.MANY[:6], t.row("ps-sync, 2", 7), t.too_big("x $y$", 8))
+for format in plot.FORMATS:
+    print(hashlib.sha256(plot.comparison(result, format)).hexdigest())
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+def test_the_same_bytes_in_any_process():
+    code = PROGRAM.format(here=os.path.dirname(__file__))
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+    assert len(said) == 1
