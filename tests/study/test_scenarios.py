@@ -119,8 +119,9 @@ def test_vgg16_reports_the_cut_that_limits_its_pipeline():
 def test_one_slow_worker_holds_synchronous_training_back_and_asynchronous_less():
     result = scenario("slow-worker")
     for name in ("ps-sync", "allreduce"):
-        # Seven workers compute 180 ms a step and wait for the eighth, which computes 360 ms.
-        assert result[name].breakdown["straggler_s"] == pytest.approx(0.18, rel=1e-9)
+        # Seven workers compute 180 ms a step and wait for the eighth, which computes 360 ms; it may begin
+        # to do so a few microseconds before the step does, while others still receive.
+        assert result[name].breakdown["straggler_s"] == pytest.approx(0.18, rel=1e-4)
         assert result[name].bottleneck.cause == "straggler"
         assert result[name].bottleneck.resource == "w7"
     assert result.best.name == "ps-async"
