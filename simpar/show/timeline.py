@@ -241,7 +241,8 @@ class _View:
         self._key = self.trace.iteration.astype(np.int64) * len(self.program) + self.trace.task
         self._hops()
         self._cut(steps, most_events)
-        self.room = max(0, most_events - self._count(self.steps)) // 2
+        changes = 4 * len(self._in_flight(self.steps)) if self.counters else 0
+        self.room = max(0, most_events - self._sum(len(self.rows), len(self.marks), changes, self.steps)) // 2
         self.pids: dict[str, int] = {}
         self.head: list[Event] = []
         self.overview = self._process("")
@@ -252,36 +253,40 @@ class _View:
     # -- what is shown -----------------------------------------------------------------------------
 
     def _cut(self, steps: int, most: int) -> None:
-        """Choose how many steps are shown, and whether even one is too much."""
+        """Choose what is shown: fewer steps if they are too many, and of one too many a part."""
         wanted = min(steps, self.total)
         self.steps = next((k for k in range(wanted, 0, -1) if self._count(k) <= most), 1)
         if self.steps < wanted:
             self.left_out.append(f"steps after the first {self.steps}: {wanted} would be too many events")
         self.since_s, self.until_s = self.ends_s[0], self.ends_s[self.steps]
-        self.rows = self._in_window(self.steps)
-        self.marks = self._marks(self.steps)
-        self.counters = True
-        if self._count(self.steps) > most:
-            self.counters = False
-            keep = most // 6  # a slice may bring its lane and its machine, two events each
-            for what, found in (("slices", self.rows), ("marks", self.marks)):
-                if len(found) > keep:
-                    self.left_out.append(f"{len(found) - keep} of {len(found)} {what}, the latest")
+        self.rows, self.marks = self._in_window(self.steps), self._marks(self.steps)
+        self.counters = self._count(self.steps) <= most
+        if not self.counters:
             self.left_out.append("counters of bytes in flight")
-            self.rows = self.rows[np.argsort(self.trace.start_s[self.rows], kind="stable")][:keep]
-            self.marks = self.marks[np.argsort(self.trace.start_s[self.marks], kind="stable")][:keep]
+        if self._count(self.steps, self.counters) > most:
+            # Of the lanes' names no more than the slices need: each may bring its lane and its machine.
+            room = max(most - 4 * self._most_lanes - 8, (most - 5) // 5, 1)
+            marks = min(len(self.marks), room // 3)
+            self.rows = self._earliest("slices", self.rows, room - marks)
+            self.marks = self._earliest("marks", self.marks, marks)
 
-    def _count(self, steps: int) -> int:
+    def _earliest(self, what: str, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+        """Return the *most* of *rows* that start first."""
+        if len(rows) > most:
+            self.left_out.append(f"{len(rows) - most} of {len(rows)} {what}, the latest")
+        return rows[np.argsort(self.trace.start_s[rows], kind="stable")][:most]
+
+    @cached_property
+    def _most_lanes(self) -> int:
+        return sum(resource.capacity for resource in self.program.resources)
+
+    def _count(self, steps: int, counters: bool = True) -> int:
         """Return how many events *steps* steps are, at most, without arrows."""
-        lanes = sum(resource.capacity for resource in self.program.resources)
-        return (
-            len(self._in_window(steps))
-            + len(self._marks(steps))
-            + 4 * len(self._in_flight(steps))
-            + 4 * min(lanes, len(self._in_window(steps)))
-            + steps
-            + 8
-        )
+        changes = 4 * len(self._in_flight(steps)) if counters else 0
+        return self._sum(len(self._in_window(steps)), len(self._marks(steps)), changes, steps)
+
+    def _sum(self, slices: int, marks: int, changes: int, steps: int) -> int:
+        return slices + marks + changes + 4 * min(self._most_lanes, slices) + steps + 8
 
     def _in_window(self, steps: int) -> NDArray[np.int64]:
         """Return the rows on a resource that overlap the first *steps* measured steps."""

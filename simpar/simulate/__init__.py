@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from simpar.errors import EngineError
 from simpar.program import Program
 from simpar.simulate.reference import Progress, ReferenceEngine
@@ -32,3 +36,18 @@ def simulate(program: Program, engine: str = "auto", progress: Progress | None =
         raise EngineError(f"unknown engine {engine!r}; write one of: {', '.join(ENGINES)}")
     program.require_valid()
     return ReferenceEngine(program, progress).run()
+
+
+class _CallableRoom(ModuleType):
+    """This module, which can be called: ``simpar.simulate`` is a function and the room of its name.
+
+    Importing a submodule binds it as an attribute of its package, over whatever had that name before. So that
+    ``simpar.simulate(program)`` means the same whoever imported what first, the room passes the call on.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Trace:
+        """Call :func:`simulate`."""
+        return simulate(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableRoom
