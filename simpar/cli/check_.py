@@ -38,10 +38,14 @@ def command(scenario: str, overrides: list[tuple[str, str]], as_json: bool) -> i
     if as_json:
         print_json({"schema": 1, "problems": []})
     else:
+        from simpar.study.notes import of_scenario
+
         for setting, program in compiled:
             click.echo(
                 f"{setting.strategy.name}: {len(program)} tasks and {len(program.source)} edges "
                 f"an iteration, {program.iterations} iterations"
             )
+        for note in of_scenario(loaded, compiled):
+            click.echo(f"note: {note}")
         click.echo(f"{scenario} is fine")
     return 0

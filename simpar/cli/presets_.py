@@ -136,5 +136,5 @@ def _print(rows: list[dict[str, Any]]) -> None:
         click.echo(line)
     for row in rows:
         if row.get("source"):
-            said = "; ".join(str(row[key]) for key in long if row.get(key))
-            click.echo(f"  {row.get('figure') or row['name']}: {said}")
+            told = "; ".join(str(row[key]) for key in long if row.get(key))
+            click.echo(f"  {row.get('figure') or row['name']}: {told}")

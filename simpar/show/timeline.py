@@ -102,9 +102,10 @@ def chrome_trace(
         raise ValueError(f"steps is {steps}, not at least 1")
     from simpar import __version__
 
-    share = max(1, len(measured))
     numbers = _Numbers()
-    views = [_View(name, run, steps, max_events // share, numbers) for name, run in measured.items()]
+    views = [_View(name, run, numbers) for name, run in measured.items()]
+    for view, most in zip(views, _allotted([view.wanted(steps) for view in views], max_events), strict=True):
+        view.lay(steps, most)
     arrows = _allotted([len(view.arrows) for view in views], MOST_ARROWS)
     events = [event for view, most in zip(views, arrows, strict=True) for event in view.events(most)]
     shown = [{"name": view.name, "label": (labels or {}).get(view.name, view.name)} for view in views]
@@ -231,7 +232,7 @@ class _Slice:
 class _View:
     """The part of one run that is shown, and its events."""
 
-    def __init__(self, name: str, run: Measured, steps: int, most_events: int, numbers: _Numbers) -> None:
+    def __init__(self, name: str, run: Measured, numbers: _Numbers) -> None:
         self.name, self.run, self.numbers = name, run, numbers
         self.trace: Trace = run.trace
         self.program: Program = run.program
@@ -240,6 +241,14 @@ class _View:
         self.left_out: list[str] = []
         self._key = self.trace.iteration.astype(np.int64) * len(self.program) + self.trace.task
         self._hops()
+
+    def wanted(self, steps: int) -> int:
+        """Return how many events *steps* steps may be with all their arrows."""
+        steps = min(steps, self.total)
+        return self._count(steps) + 8 * len(self._in_flight(steps))
+
+    def lay(self, steps: int, most_events: int) -> None:
+        """Choose what is shown, and put it on its lanes."""
         self._cut(steps, most_events)
         changes = 4 * len(self._in_flight(self.steps)) if self.counters else 0
         self.room = max(0, most_events - self._sum(len(self.rows), len(self.marks), changes, self.steps)) // 2

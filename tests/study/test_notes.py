@@ -1,0 +1,108 @@
+"""What a reader is told before believing the figures."""
+
+import pytest
+
+import simpar
+
+BASE = """
+name: notes
+model: {{batch: 8, layers: [{{name: a, flops: 1 GFLOP, parameters: 1000000}}, {{name: b, flops: 1 GFLOP}}]}}
+cluster: {{workers: 2, device: {{flops: 1 TFLOP/s}}{cluster}}}
+network: {{bandwidth: 10 Gbit/s, latency: 5 us{network}}}
+strategies: [{strategies}]
+run: {{steps: 3{run}}}
+"""
+
+
+@pytest.fixture
+def compared(tmp_path):
+    def compare(strategies="ps-sync", cluster="", network="", run="", set=None):
+        file = tmp_path / "notes.yaml"
+        file.write_text(BASE.format(strategies=strategies, cluster=cluster, network=network, run=run))
+        return simpar.compare(file, set=set or {})
+
+    return compare
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        ({"strategies": "single"}, "network had no effect: no message crosses a link"),
+        (
+            {"strategies": "allreduce", "network": ", server_bandwidth: 1 Gbit/s"},
+            "network.server_bandwidth had no effect",
+        ),
+        (
+            {"strategies": "allreduce", "cluster": ", server: {add_rate: 1 GB/s}"},
+            "cluster.server.add_rate had no effect",
+        ),
+        ({"cluster": ", server: {threads: 2}"}, "cluster.server.threads had no effect"),
+        ({"run": ", stagger: none"}, "run.stagger had no effect: no strategy is asynchronous"),
+        ({"run": ", collectives: closed_form"}, "run.collectives had no effect"),
+        ({"run": ", seed: 3"}, "run.seed had no effect: nothing in this scenario is drawn at random"),
+        (
+            {"strategies": "allreduce", "run": ", collectives: closed_form", "network": ", sharing: fifo"},
+            "network.sharing had no effect",
+        ),
+        ({"set": {"model.seq": 128}}, "model.seq had no effect"),
+        ({"set": {"data.records": 1000}}, "data.records had no effect"),
+        (
+            {"set": {"cluster.device.memory_bandwidth": "900 GB/s"}},
+            "cluster.device.memory_bandwidth had no effect",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_reported(compared, arguments, setting):
+    assert any(note.startswith(setting) for note in compared(**arguments).notes)
+
+
+def test_settings_with_effect_are_not_reported(compared):
+    result = compared(
+        strategies="ps-sync, ps-async, allreduce",
+        cluster=", server: {add_rate: 1 GB/s, threads: 2}",
+        network=", server_bandwidth: 1 Gbit/s, sharing: fifo",
+        run=", stagger: none, collectives: closed_form",
+    )
+    assert result.notes == ()
+
+
+def test_what_had_no_effect_really_changes_no_figure(compared):
+    """The other way round: each of these notes is about a setting that may be left out."""
+    plain = compared(strategies="ps-sync, allreduce")
+    for change in ({"run.stagger": "none"}, {"run.seed": 5}, {"cluster.server.threads": 3}):
+        changed = compared(strategies="ps-sync, allreduce", set=change)
+        assert changed.notes
+        assert [row.step_s for row in changed.rows] == [row.step_s for row in plain.rows]
+
+
+def test_lockstep_is_said_and_is_as_slow_as_synchronous(compared):
+    result = compared(strategies="ps-sync, ps-async", run=", stagger: none")
+    assert "lockstep" in " ".join(result["ps-async"].notes)
+    assert result["ps-async"].step_s == pytest.approx(result["ps-sync"].step_s, rel=1e-9)
+
+
+def test_staleness_stands_beside_asynchronous_throughput(compared):
+    row = compared(strategies="ps-async")["ps-async"]
+    assert row.staleness.mean == 1.0
+    assert any("1.0 updates old" in note for note in row.notes)
+
+
+def test_servers_that_hold_nothing_are_said(compared):
+    row = compared(strategies="ps-sync: {servers: 3, placement: round_robin}")["ps-sync"]
+    assert "ps-sync: 2 of 3 servers hold nothing" in row.notes
+
+
+def test_workers_without_a_stage_are_said(compared):
+    row = compared(strategies="pipeline: {stages: 1, microbatches: 2}")["pipeline"]
+    assert "pipeline: 1 of 2 workers have no stage" in row.notes
+
+
+def test_times_of_another_batch_are_said_to_be_scaled(tmp_path):
+    file = tmp_path / "scaled.yaml"
+    file.write_text(
+        "name: scaled\nmodel: {preset: resnet-50, batch: 32}\n"
+        "cluster: {workers: 1, device: {forward: 60 ms, backward: 120 ms, batch: 64}}\nstrategies: [single]\n"
+    )
+    result = simpar.compare(file)
+    assert result["single"].step_s == pytest.approx(0.09, rel=1e-12)
+    assert any("batch 64" in note and "batch 32" in note for note in result.notes)
