@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    := out
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint reports clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -25,7 +25,8 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/ruff format --check simpar tests
 	@$(BIN)/mypy
 
-bench: $(VENV)/.installed
+reports: $(VENV)/.installed
+	@$(BIN)/simpar compare scenarios/quickstart.yaml --plot reports/quickstart.svg > /dev/null
 	@$(BIN)/python tests/benchmarks/startup.py --write reports/benchmarks.md
 
 $(VENV)/.made:

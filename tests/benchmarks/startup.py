@@ -93,7 +93,7 @@ def report(runs: int) -> str:
     lines = [
         "# Speed",
         "",
-        f"Written by `make bench` on {date.today()}: {platform.machine()}, {os.cpu_count()} cores, "
+        f"Written by `make reports` on {date.today()}: {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, numpy {version('numpy')}, simpy {version('simpy')}, "
         f"matplotlib {version('matplotlib')}. Shared machines are noisy: quote medians and ratios.",
         "",
