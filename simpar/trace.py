@@ -151,16 +151,7 @@ class Walk:
         self.trace, self.program = trace, trace.program
         program = self.program
         into: list[list[tuple[int, int, float, bool, int]]] = [[] for _ in range(len(program))]
-        for edge, (u, v, distance, lag, at_start) in enumerate(
-            zip(
-                program.source.tolist(),
-                program.target.tolist(),
-                program.distance.tolist(),
-                program.lag.tolist(),
-                program.at_start.tolist(),
-                strict=True,
-            )
-        ):
+        for edge, (u, v, distance, lag, at_start) in enumerate(program.edges()):
             into[v].append((u, distance, lag, at_start, edge))
         # Ties between tokens that arrived last go to the lowest rank: the first in this order.
         self._into = [sorted(edges) for edges in into]

@@ -28,7 +28,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,17 @@ class Program:
             return self.tasks.index(name)
         except ValueError:
             raise KeyError(name) from None
+
+    def edges(self) -> Iterator[tuple[int, int, int, float, bool]]:
+        """Return (source, target, distance, lag, at_start) of every edge, as plain Python values."""
+        return zip(
+            self.source.tolist(),
+            self.target.tolist(),
+            self.distance.tolist(),
+            self.lag.tolist(),
+            self.at_start.tolist(),
+            strict=True,
+        )
 
     def is_flow(self, task: int) -> bool:
         """Say whether *task* transmits bytes over a fairly shared channel."""

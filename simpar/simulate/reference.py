@@ -42,7 +42,7 @@ GRANT = NORMAL + 1
 LAST = GRANT + 2**40
 """Priority of what follows all grants of an instant."""
 
-REPORT_EVERY = 4096
+REPORT_EVERY = 256
 """Instances between two calls of the progress callback."""
 
 Progress = Callable[[int, int], None]
@@ -144,16 +144,7 @@ class ReferenceEngine:
         self._from_start: list[list[_Edge]] = [[] for _ in range(tasks)]
         self._from_end: list[list[_Edge]] = [[] for _ in range(tasks)]
         self._distances: list[list[int]] = [[] for _ in range(tasks)]
-        for edge, (u, v, distance, lag, at_start) in enumerate(
-            zip(
-                program.source.tolist(),
-                program.target.tolist(),
-                program.distance.tolist(),
-                program.lag.tolist(),
-                program.at_start.tolist(),
-                strict=True,
-            )
-        ):
+        for edge, (u, v, distance, lag, at_start) in enumerate(program.edges()):
             (self._from_start if at_start else self._from_end)[u].append((v, distance, lag, lags.get(edge)))
             self._distances[v].append(distance)
         self._awaited = [len(distances) for distances in self._distances]

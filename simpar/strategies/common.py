@@ -172,21 +172,24 @@ class Star:
         self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
     ) -> tuple[int, int]:
         """Add a push of a worker's gradients to a server; return its (first, last) task."""
-        assert self.network is not None, "the scenario was checked: messages need a network"
-        rates = (self.network.bytes_per_s, self.network.server_bytes_per_s)
-        name = f"w{worker}.push.ps{server}" + (f".{key}" if key >= 0 else "")
-        op = Op("push", worker=worker, server=server, key=key)
-        return self._send(name, op, f"w{worker}", f"ps{server}", rates, n_bytes, after)
+        return self._exchange("push", worker, server, n_bytes, after, key)
 
     def pull(
         self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
     ) -> tuple[int, int]:
         """Add the reply to a pull, from a server to a worker; return its (first, last) task."""
+        return self._exchange("pull", worker, server, n_bytes, after, key)
+
+    def _exchange(
+        self, kind: str, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int
+    ) -> tuple[int, int]:
         assert self.network is not None, "the scenario was checked: messages need a network"
-        rates = (self.network.server_bytes_per_s, self.network.bytes_per_s)
-        name = f"w{worker}.pull.ps{server}" + (f".{key}" if key >= 0 else "")
-        op = Op("pull", worker=worker, server=server, key=key)
-        return self._send(name, op, f"ps{server}", f"w{worker}", rates, n_bytes, after)
+        ends = (f"w{worker}", f"ps{server}")
+        rates = (self.network.bytes_per_s, self.network.server_bytes_per_s)
+        if kind == "pull":
+            ends, rates = ends[::-1], rates[::-1]
+        name = f"w{worker}.{kind}.ps{server}" + (f".{key}" if key >= 0 else "")
+        return self._send(name, Op(kind, worker=worker, server=server, key=key), *ends, rates, n_bytes, after)
 
     def send(
         self, name: str, op: Op, source: int, target: int, n_bytes: float, after: Sequence[int]

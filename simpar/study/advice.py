@@ -16,7 +16,7 @@ from simpar.errors import InputError, ProgramError
 from simpar.program import Program
 from simpar.result import Bottleneck, Measured, Suggestion
 from simpar.scenario import Scenario, Strategy
-from simpar.simulate import simulate
+from simpar.simulate import Progress, simulate
 from simpar.strategies import KINDS, Setting, prepare
 
 NEGLIGIBLE = 0.02
@@ -41,13 +41,13 @@ CAUSE_OF_PART = {
 }
 
 
-def bottleneck(setting: Setting, measured: Measured) -> Bottleneck:
+def bottleneck(setting: Setting, measured: Measured, progress: Progress | None = None) -> Bottleneck:
     """Return what holds the measured strategy back most, with a setting to try if one helps."""
     cause = main_cause(measured)
     resource = _resource(measured, cause)
     suggestion = None
     if cause not in ("compute", "straggler"):
-        suggestion = _suggest(setting, measured, cause)
+        suggestion = _suggest(setting, measured, cause, progress)
     return Bottleneck(resource, cause, suggestion)
 
 
@@ -77,9 +77,11 @@ def _resource(measured: Measured, cause: str) -> str:
 # -- suggestions -----------------------------------------------------------------------------------
 
 
-def _suggest(setting: Setting, measured: Measured, cause: str) -> Suggestion | None:
+def _suggest(
+    setting: Setting, measured: Measured, cause: str, progress: Progress | None
+) -> Suggestion | None:
     for path, value in _candidates(setting, measured.program, cause):
-        step = _trial(setting, path, value)
+        step = _trial(setting, path, value, progress)
         if step is None:
             continue
         step_s, samples_per_s = step
@@ -131,7 +133,7 @@ def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tu
     return scenario, replace(strategy, options=strategy.options.model_copy(update={option: value}))
 
 
-def _trial(setting: Setting, path: str, value: Any) -> tuple[float, float] | None:
+def _trial(setting: Setting, path: str, value: Any, progress: Progress | None) -> tuple[float, float] | None:
     """Return (step, samples per second) with one setting changed; None where that cannot be run soon."""
     scenario, strategy = changed(setting.scenario, setting.strategy, path, value)
     if setting.strategy.kind != "ps-async":
@@ -149,7 +151,7 @@ def _trial(setting: Setting, path: str, value: Any) -> tuple[float, float] | Non
     limit = trial.cluster.device.memory_bytes
     if limit is not None and program.meta["memory_bytes"] > limit:
         return None
-    measured = Measured(simulate(program, scenario.run.engine))
+    measured = Measured(simulate(program, scenario.run.engine, progress))
     return measured.step_s, measured.samples_per_s
 
 

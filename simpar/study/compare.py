@@ -126,7 +126,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         samples_per_s=measured.samples_per_s,
         speedup=measured.samples_per_s / alone_per_s,
         breakdown=measured.breakdown,
-        bottleneck=bottleneck(setting, measured) if advise else None,
+        bottleneck=bottleneck(setting, measured, progress) if advise else None,
         staleness=measured.staleness,
         resources=tuple(measured.uses),
         engine=measured.trace.engine,

@@ -22,16 +22,17 @@ def level(offers, capacity):
 
 
 def max_min(routes, capacity):
-    """Return max-min rates: every link sets a level for what other links let through, until none moves."""
+    """Return max-min rates: every link sets a level for what other links let through, until no rate moves."""
     levels = [math.inf] * len(capacity)
     users = [[route for route in routes if link in route] for link in range(len(capacity))]
+    rates = [math.inf] * len(routes)
     while True:
-        before = list(levels)
         for link, crossing in enumerate(users):
             offers = [min((levels[o] for o in route if o != link), default=math.inf) for route in crossing]
             levels[link] = level(offers, capacity[link])
-        if all(math.isclose(a, b, rel_tol=1e-14) for a, b in zip(levels, before, strict=True)):
-            return [min(levels[link] for link in route) for route in routes]
+        before, rates = rates, [min(levels[link] for link in route) for route in routes]
+        if all(math.isclose(a, b, rel_tol=1e-13) for a, b in zip(rates, before, strict=True)):
+            return rates
 
 
 def run(program):
