@@ -126,6 +126,9 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
         no_effect("cluster.device.memory_bandwidth", "layers take their FLOPs over the device's rate")
     if scenario.data.records is not None:
         no_effect("data.records", "no figure is counted by the epoch yet")
+    for each, program in compiled:
+        for option, why in _idle_options(each, program):
+            no_effect(f"strategies[{each.strategy.name}].{option}", why)
     measured = workload.measured_batch
     if measured is not None and measured != workload.batch:
         said.append(
@@ -138,3 +141,25 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             f"proportion to batch {workload.batch}"
         )
     return said
+
+
+def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
+    """Return the options of a strategy that are written out and change nothing, each with the reason."""
+    given, meta = setting.strategy.options.model_fields_set, program.meta
+    found = []
+    if "servers" in meta:
+        if "placement" in given and meta["servers"] == 1:
+            found.append(("placement", "one server holds everything"))
+        whole = meta["placement"] == "sliced" or meta["servers"] == 1
+        if "slice_bytes" in given and not meta["overlap"] and whole:
+            found.append(("slice_bytes", "without overlap a worker sends one message a server"))
+    if "bucket_bytes" in meta:
+        if meta["workers"] == 1:
+            found += [
+                (option, "one worker reduces nothing") for option in ("overlap", "bucket") if option in given
+            ]
+        elif "bucket" in given and not meta["overlap"] and len(meta["bucket_bytes"]) == 1:
+            found.append(("bucket", "everything fits into one"))
+    if meta["kind"] == "pipeline" and meta["stages"] == 1 and "microbatches" in given:
+        found.append(("microbatches", "there is one stage"))
+    return found

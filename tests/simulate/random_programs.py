@@ -37,6 +37,7 @@ def draw(seed, ties):
 
     order = rng.sample(range(tasks), tasks)
     lags = {}
+    edges = 0
     for _ in range(rng.randint(tasks // 2, 3 * tasks)):
         distance = rng.choice([0, 0, 0, 1, 1, 2, 3])
         a, b = rng.randrange(tasks), rng.randrange(tasks)
@@ -50,8 +51,9 @@ def draw(seed, ties):
         least = int(must_lag)
         lag = time(least) if must_lag or rng.random() < 0.4 else 0.0
         if rng.random() < 0.15:
-            lags[len(builder._edges)] = np.array([time(least) for _ in range(iterations)])
+            lags[edges] = np.array([time(least) for _ in range(iterations)])
         builder.edge(u, v, distance=distance, lag=lag, at_start=at_start)
+        edges += 1
     durations = {
         task: np.array([time(1) for _ in range(iterations)])
         for task in range(tasks)
@@ -68,6 +70,7 @@ def draw_messages(seed, ties, sharing):
     links = [(f"l{n}", rng.choice([1.0, 2.0, 4.0]) if ties else 0.3 + rng.random()) for n in range(5)]
     ways = {}
     tasks = []
+    instant = set()  # takes nothing, so its end may be somebody's start
     for number in range(rng.randint(4, 16)):
         after = rng.sample(tasks, min(len(tasks), rng.choice([0, 0, 1, 1, 2])))
         ends = [end for _, end in after]
@@ -78,22 +81,19 @@ def draw_messages(seed, ties, sharing):
             continue
         a, b = rng.sample("abcd", 2)
         way = ways.setdefault((a, b), rng.sample(links, rng.randint(1, 3)))
-        tasks.append(
-            builder.message(
-                f"t{number}",
-                Op("push"),
-                a,
-                b,
-                way,
-                0.0 if rng.random() < 0.1 else time(1),
-                latency=rng.choice([0.0, time(1)]),
-                overhead=rng.choice([0.0, time(1)]),
-                after=ends,
-            )
+        n_bytes = 0.0 if rng.random() < 0.1 else time(1)
+        overhead = rng.choice([0.0, time(1)])
+        latency = rng.choice([0.0, time(1)])
+        made = builder.message(
+            f"t{number}", Op("push"), a, b, way, n_bytes, latency=latency, overhead=overhead, after=ends
         )
+        tasks.append(made)
+        if not n_bytes and not overhead:
+            instant.add(made[1])
     for _ in range(rng.randint(0, 6)):
         (_, u), (v, _) = rng.choice(tasks), rng.choice(tasks)
-        builder.edge(u, v, distance=rng.randint(1, 2), lag=rng.choice([0.0, time(1)]))
+        lag = time(1) if u in instant else rng.choice([0.0, time(1)])
+        builder.edge(u, v, distance=rng.randint(1, 2), lag=lag)
     for _ in range(rng.randint(0, 3)):
         (u, _), (v, _) = sorted(rng.sample(tasks, 2))
         builder.edge(u, v, at_start=True, lag=rng.choice([0.0, time(1)]))

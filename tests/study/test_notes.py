@@ -56,6 +56,38 @@ def test_a_setting_without_effect_is_reported(compared, arguments, setting):
     assert any(note.startswith(setting) for note in compared(**arguments).notes)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "option"),
+    [
+        ("ps-sync: {placement: round_robin}", "placement"),
+        ("ps-sync: {servers: 2, slice_bytes: 1 kB}", "slice_bytes"),
+        ("ps-sync: {placement: balanced, slice_bytes: 1 kB}", "slice_bytes"),
+        ("allreduce: {bucket: 1 GB}", "bucket"),
+        ("pipeline: {stages: 1, microbatches: 4}", "microbatches"),
+    ],
+)
+def test_an_option_without_effect_is_reported_and_has_none(compared, strategy, option):
+    result = compared(strategies=strategy)
+    (row,) = result.rows
+    assert any(f"strategies[{row.name}].{option} had no effect" in note for note in result.notes)
+    kind, options = strategy.split(": ", 1)
+    kept = [part for part in options.strip("{}").split(", ") if not part.startswith(option)]
+    without = compared(strategies=f"{kind}: {{{', '.join(kept)}}}")
+    assert without.rows[0].step_s == row.step_s
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "ps-sync: {servers: 2, slice_bytes: 1 MB, overlap: true}",
+        "ps-sync: {servers: 2, slice_bytes: 1 MB, placement: round_robin}",
+        "pipeline: {microbatches: 4}",
+    ],
+)
+def test_an_option_with_effect_is_not_reported(compared, strategy):
+    assert compared(strategies=strategy).notes == ()
+
+
 def test_settings_with_effect_are_not_reported(compared):
     result = compared(
         strategies="ps-sync, ps-async, allreduce",
