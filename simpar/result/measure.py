@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from simpar.errors import EngineError
 from simpar.program import Program
+from simpar.result.flows import sent_share
 from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
 
 BREAKDOWN = (
@@ -252,23 +253,15 @@ class Measured:
 
     # -- resources -------------------------------------------------------------------------------
 
-    def _share_measured(self) -> NDArray[np.float64]:
-        """Return the seconds of each row's service that lie in the measured time: float64[rows]."""
-        start = np.maximum(self.trace.start_s, self.since_s)
-        end = np.minimum(self.trace.free_s, self.until_s)
-        inside: NDArray[np.float64] = np.maximum(0.0, end - start)
-        return inside
-
     @cached_property
     def uses(self) -> list[Use]:
         """What each device, server and link did, in the order in which the program names them."""
         trace, program = self.trace, self.program
-        inside = self._share_measured()
+        inside = np.minimum(trace.free_s, self.until_s) - np.maximum(trace.start_s, self.since_s)
         length = self.until_s - self.since_s
-        on = trace.resource >= 0
+        on = (trace.resource >= 0) & (inside > 0)
         busy = np.bincount(trace.resource[on], weights=inside[on], minlength=len(program.resources))
-        service = trace.free_s - trace.start_s
-        share = np.divide(inside, service, out=np.zeros_like(inside), where=service > 0)
+        share = sent_share(trace, self.until_s) - sent_share(trace, self.since_s)
         moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.bytes
         crossed = np.zeros(len(program.links))
         for task in range(len(program)):
