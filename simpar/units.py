@@ -5,19 +5,19 @@ bytes?) and ``KB`` (1000 or 1024?) are refused, and the error offers both forms 
 that was given. Decimal and binary prefixes are never mixed: ``GB`` is 10^9 bytes, ``GiB`` 2^30.
 
 Held as: duration in seconds, size in bytes, rate in bytes per second, flops in FLOP, flop_rate in
-FLOP per second. Start with :func:`parse`; :func:`spell` is its inverse.
+FLOP per second; prices, which SI does not know, in USD per hour, and no other currency.
+Start with :func:`parse`; :func:`spell` is its inverse.
 """
 
 from __future__ import annotations
 
 import difflib
-import itertools
 import math
 import re
 from fractions import Fraction
 from typing import Literal
 
-Kind = Literal["duration", "size", "rate", "flop_rate", "flops"]
+Kind = Literal["duration", "size", "rate", "flop_rate", "flops", "price"]
 """What a quantity measures."""
 
 _DECIMAL = {p: Fraction(10) ** (3 * i) for i, p in enumerate(("", "k", "M", "G", "T", "P", "E"))}
@@ -42,6 +42,7 @@ UNITS: dict[Kind, dict[str, Fraction]] = {
     },
     "flop_rate": {f"{p}FLOP/s": f for p, f in _DECIMAL.items()},
     "flops": {f"{p}FLOP": f for p, f in _DECIMAL.items()},
+    "price": {"USD/h": Fraction(1)},
 }
 """Accepted units of each kind with their exact factor to SI."""
 
@@ -51,6 +52,7 @@ EXAMPLES: dict[Kind, str] = {
     "rate": "25 Gbit/s",
     "flop_rate": "312 TFLOP/s",
     "flops": "4.1 GFLOP",
+    "price": "2.50 USD/h",
 }
 """One right spelling of each kind, for errors and help."""
 
@@ -60,6 +62,7 @@ NOUNS: dict[Kind, str] = {
     "rate": "a rate",
     "flop_rate": "a FLOP rate",
     "flops": "a number of FLOPs",
+    "price": "a price",
 }
 """How each kind is called in a sentence."""
 
@@ -91,6 +94,8 @@ _SPELT_OUT = {  # words that no spelling distance finds, and 'm', which two unit
     "hours": ("h",),
     "byte": ("B",),
     "bytes": ("B",),
+    "usd/hr": ("USD/h",),
+    "usd/hour": ("USD/h",),
 }
 
 _SPELL: dict[Kind, tuple[str, ...]] = {
@@ -99,6 +104,7 @@ _SPELL: dict[Kind, tuple[str, ...]] = {
     "rate": ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s"),
     "flop_rate": tuple(f"{p}FLOP/s" for p in _DECIMAL),
     "flops": tuple(f"{p}FLOP" for p in _DECIMAL),
+    "price": ("USD/h",),
 }
 
 
@@ -212,12 +218,11 @@ def spell(value: float, kind: Kind, *, digits: int = 4) -> str:
     units = _SPELL[kind]
     if value == 0:
         return f"0 {'s' if kind == 'duration' else units[0]}"
-    for here, after in itertools.pairwise(units):
+    for here in units[:-1]:
         # Rounded first: 999.96 ms is '1 s', not '1000 ms'. Seconds and minutes last to 120 of them.
         if abs(float(f"{_in(value, here, kind):.{digits}g}")) < (120 if here in ("s", "min") else 1000):
             return f"{_plain(_in(value, here, kind), digits)} {here}"
-        last = after
-    return f"{_plain(_in(value, last, kind), digits)} {last}"
+    return f"{_plain(_in(value, units[-1], kind), digits)} {units[-1]}"
 
 
 def _in(value: float, unit: str, kind: Kind) -> float:
@@ -292,6 +297,8 @@ def _near(unit: str, kind: Kind) -> tuple[str, ...]:
     spelt = tuple(one for one in _SPELT_OUT.get(folded, ()) if one in units)
     if spelt:
         return spelt
+    if kind == "price":  # 'USD/s' and 'AUD/h' are near in spelling only
+        return ()
     tidy = folded.replace("ps", "/s") if kind in ("rate", "flop_rate") else folded
     by_fold = {one.casefold(): one for one in units}
     return tuple(by_fold[one] for one in difflib.get_close_matches(tidy, by_fold, 1, 0.7))

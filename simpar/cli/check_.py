@@ -26,6 +26,7 @@ def command(scenario: str, overrides: list[tuple[str, str]], as_json: bool) -> i
     """
     from simpar.scenario import load
     from simpar.study.compare import compile_all
+    from simpar.study.notes import of_scenario
 
     try:
         loaded = load(scenario, set=overrides)
@@ -36,16 +37,10 @@ def command(scenario: str, overrides: list[tuple[str, str]], as_json: bool) -> i
             return 2
         return report(error)
     if as_json:
-        print_json({"schema": 1, "problems": []})
+        print_json({"schema": 1, "problems": [], "notes": of_scenario(loaded, compiled)})
     else:
-        from simpar.study.notes import of_scenario
-
-        for setting, program in compiled:
-            click.echo(
-                f"{setting.strategy.name}: {len(program)} tasks and {len(program.source)} edges "
-                f"an iteration, {program.iterations} iterations"
-            )
         for note in of_scenario(loaded, compiled):
             click.echo(f"note: {note}")
-        click.echo(f"{scenario} is fine")
+        count = len(compiled)
+        click.echo(f"{scenario} is fine: {count} strateg{'y' if count == 1 else 'ies'}")
     return 0

@@ -25,7 +25,8 @@ KINDS = ("models", "devices")
 def command(kind: str | None, name: str | None, as_json: bool) -> int:
     """List models and devices, every number with its source
 
-    With the NAME of a model, its layers: FLOPs, parameters and activation bytes of one sample.
+    With the NAME of a model, its layers: FLOPs, parameters and activation bytes of one sample, in float32. A
+    sample of a model of text is a sequence, of as many tokens as the list says.
     """
     tables: dict[str, list[dict[str, Any]]] = {}
     if kind in (None, "models"):
@@ -53,6 +54,7 @@ def _models() -> list[dict[str, Any]]:
             {
                 "name": name,
                 "model": preset.name,
+                "sample": "1 image" if preset.seq is None else f"{preset.seq} tokens",
                 "layers": len(layers),
                 "parameters": sum(layer.parameters for layer in layers),
                 "forward_flops": sum(layer.forward_flops for layer in layers),

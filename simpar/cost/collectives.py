@@ -197,6 +197,34 @@ def halving_doubling(n_bytes: float, ranks: int, bandwidth: float, latency: floa
     return 2 * _levels(core) * latency + 2 * (core - 1) / core * n_bytes / bandwidth + fold * whole
 
 
+def direct_all_reduce(n_bytes: float, ranks: int, bandwidth: float, latency: float) -> float:
+    """Return the seconds an all-reduce takes in which everyone exchanges chunks with everyone, twice.
+
+    ``2 (latency + (p - 1) / p n / bandwidth)``: each rank sends ``p - 1`` chunks of ``n / p`` bytes at once,
+    which share its link; then the sums of the chunks go the same ways.
+
+    Args:
+        n_bytes: bytes reduced a rank.
+        ranks: number of ranks, *p*.
+        bandwidth: bytes per second, one direction.
+        latency: seconds of one message.
+
+    Raises:
+        ValueError: *ranks* is below 1, *bandwidth* is not above zero, or another argument is negative.
+
+    Source: Thakur et al., IJHPCA 19(1), 2005. Stops being true where ``p (p - 1)`` flows overload a switch.
+
+    >>> round(direct_all_reduce(100e6, ranks=8, bandwidth=12.5e9, latency=5e-6) * 1e3, 2)
+    14.01
+    """
+    checks.not_negative(n_bytes=n_bytes, latency=latency)
+    checks.positive(bandwidth=bandwidth)
+    checks.count(ranks=ranks)
+    if ranks == 1:
+        return 0.0
+    return 2 * (latency + (ranks - 1) / ranks * n_bytes / bandwidth)
+
+
 def all_reduce_lower_bound(n_bytes: float, ranks: int, bandwidth: float, latency: float) -> float:
     """Return seconds that no all-reduce of *n_bytes* over *ranks* equal links can beat.
 

@@ -64,35 +64,35 @@ def server_fed_worker(parameter_bytes: float, activation_bytes: float) -> float:
     return all_reduce_worker(parameter_bytes, activation_bytes, optimizer_copies=0)
 
 
-def gpipe_stage(
-    parameter_bytes: float, microbatch_activation_bytes: float, microbatches: int, optimizer_copies: float = 1
+def pipeline_stage(
+    parameter_bytes: float, microbatch_activation_bytes: float, in_flight: int, optimizer_copies: float = 1
 ) -> float:
-    """Return the bytes of one stage of a GPipe pipeline.
+    """Return the bytes of one stage of a pipeline.
 
-    Weights, gradients and the optimizer's state of its own layers, and their activations for every
-    microbatch: all of them are in flight when the last forward ends, so this is the whole minibatch.
+    Weights, gradients and the optimizer's state of its own layers, and their activations for every microbatch
+    that is in flight: of *m* microbatches all *m* in GPipe, at most ``min(m, p - r)`` at stage *r* of *p*
+    (from 0) with one forward and one backward in turn.
 
     Args:
         parameter_bytes: parameters of this stage's layers.
         microbatch_activation_bytes: outputs of this stage's layers for one microbatch.
-        microbatches: pieces of the minibatch.
+        in_flight: microbatches whose activations it holds at once.
         optimizer_copies: copies of the parameters that the optimizer keeps.
 
     Raises:
-        ValueError: *microbatches* is below 1, or another argument is negative.
+        ValueError: *in_flight* is below 1, or another argument is negative.
 
     Left out: workspace, fragmentation, framework context, activations received from the stage before. Stops
-    being true with recomputation, which keeps only a stage's inputs, and for one-forward-one-backward,
-    which holds at most as many microbatches as there are stages left.
+    being true with recomputation, which keeps only a stage's inputs.
 
-    Source: Huang et al., GPipe, NeurIPS 2019.
+    Source: Huang et al., GPipe, NeurIPS 2019; Narayanan et al., PipeDream, SOSP 2019.
 
-    >>> gpipe_stage(25e6, 100e6, microbatches=8)
+    >>> pipeline_stage(25e6, 100e6, in_flight=8)
     875000000.0
     """
-    checks.count(microbatches=microbatches)
+    checks.count(in_flight=in_flight)
     checks.not_negative(microbatch_activation_bytes=microbatch_activation_bytes)
-    return all_reduce_worker(parameter_bytes, microbatches * microbatch_activation_bytes, optimizer_copies)
+    return all_reduce_worker(parameter_bytes, in_flight * microbatch_activation_bytes, optimizer_copies)
 
 
 def parameter_server(parameter_bytes: float, optimizer_copies: float = 1) -> float:

@@ -210,9 +210,10 @@ class Program:
         """Return what is wrong with the program, all of it; empty when it can be run.
 
         Checked: sizes of the columns, indices within range, finite and non-negative times and
-        bytes, unique names, no cycle at distance 0, ranks that rise along every zero-delay path,
-        start edges of distance 1 or more with a positive lag, no task on a resource that takes no
-        time, and that every message carries the same bytes over each of its hops.
+        bytes, unique names, no cycle at distance 0, ranks that rise along every zero-delay path, a lag
+        where a start reaches a later iteration or leaves a resource of priorities or several places,
+        no task on a resource that takes no time, and that every message carries the same bytes over
+        each of its hops.
         """
         from simpar.program.check import check
 
@@ -278,20 +279,22 @@ class Program:
             ProgramError: the file is not a program, or one of another format.
             OSError: it cannot be read.
         """
-        try:
-            with np.load(Path(path), allow_pickle=False) as file:
-                header = json.loads(bytes(file["header"]).decode())
-                columns = {name: file[name] for name in file.files if name != "header"}
-        except (ValueError, KeyError, json.JSONDecodeError, EOFError) as error:
-            raise ProgramError(f"{os.fspath(path)} is not a saved program: {error}") from None
-        except OSError:
-            raise
-        except Exception as error:  # zipfile.BadZipFile and friends
-            raise ProgramError(f"{os.fspath(path)} is not a saved program: {error}") from None
-        if header.get("format") != FORMAT:
-            raise ProgramError(
-                f"{os.fspath(path)} has format {header.get('format')}; this version reads format {FORMAT}"
-            )
+        with open(path, "rb") as file:
+            try:
+                with np.load(file, allow_pickle=False) as archive:
+                    columns = {name: archive[name] for name in archive.files}
+                header = json.loads(bytes(columns.pop("header")).decode())
+                if header["format"] == FORMAT:
+                    return cls._of_parts(header, columns)
+            except Exception as error:  # each of numpy, zipfile, zlib and json has its own
+                raise ProgramError(f"{os.fspath(path)} is not a saved program: {error}") from None
+        raise ProgramError(
+            f"{os.fspath(path)} has format {header['format']}; this version reads format {FORMAT}"
+        )
+
+    @classmethod
+    def _of_parts(cls, header: dict[str, Any], columns: dict[str, NDArray[Any]]) -> Program:
+        """Return the program of what a file holds; any exception means that it holds something else."""
         varying: dict[str, dict[int, NDArray[np.float64]]] = {"durations": {}, "lags": {}}
         for name, values in columns.items():
             kind, _, index = name.partition(".")

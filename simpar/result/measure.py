@@ -43,6 +43,9 @@ BREAKDOWN = (
 )
 """The parts of a step, in the order in which they are shown."""
 
+FULL = 0.9
+"""Use of a link from which on it is what limits, whoever waits."""
+
 _PART_OF = {
     "compute": "compute_s",
     "wire": "exposed_comm_s",
@@ -202,56 +205,107 @@ class Measured:
         return critical_path(self.trace, window.row, window.start_s, self._walk)
 
     @cached_property
-    def paths(self) -> list[Segment]:
-        """The critical path of everything measured; of asynchronous training, every worker's own."""
-        if not self.is_async:
-            return critical_path(
-                self.trace, self._last_row(self.program.iterations - 1), self.since_s, self._walk
-            )
-        segments: list[Segment] = []
-        for worker in range(self.workers):
-            m = int(np.flatnonzero(self.update_s[:, worker] >= self.until_s)[0])
-            whole = critical_path(self.trace, self._last_row(m, worker), self.since_s, self._walk)
-            segments += [
-                Segment(s.task, s.iteration, s.cause, s.start_s, min(s.end_s, self.until_s))
-                for s in whole
-                if s.start_s < self.until_s
-            ]
+    def accounted(self) -> list[int]:
+        """The devices whose time is broken down: of asynchronous training all, else one that is typical.
+
+        Typical is the device of median compute (the lower median, the first of equals); in a pipeline it is
+        the busiest, whose stage sets the pace.
+        """
+        devices = [r for r, found in enumerate(self.program.resources) if found.kind == "device"]
+        if self.is_async or not devices:
+            return devices
+        computes = self._compute_s()
+        ordered = sorted(devices, key=lambda r: computes[r])
+        if self.program.meta["kind"] == "pipeline":
+            most = computes[ordered[-1]]
+            return [next(r for r in devices if computes[r] >= most * (1 - 1e-9))]
+        median = computes[ordered[(len(ordered) - 1) // 2]]
+        return [next(r for r in devices if abs(computes[r] - median) <= 1e-9 * median)]
+
+    @cached_property
+    def waits(self) -> list[Segment]:
+        """What the accounted devices waited for while they did not compute, while steps were measured.
+
+        Each gap between two tasks of a device is explained by the critical path of the task that ends it;
+        where none follows, by that of the update.
+        """
+        trace, segments = self.trace, []
+        for device in self.accounted:
+            rows = np.flatnonzero((trace.resource == device) & (trace.end_s > self.since_s))
+            rows = rows[np.argsort(trace.start_s[rows], kind="stable")]
+            rows = rows[trace.start_s[rows] < self.until_s]
+            at = self.since_s
+            for row in rows.tolist():
+                segments += self._gap(at, float(trace.start_s[row]), row)
+                at = max(at, float(trace.end_s[row]))
+            segments += self._gap(at, self.until_s, self._ending(device))
         return segments
+
+    def _gap(self, begin: float, end: float, row: int) -> list[Segment]:
+        """Return what *row*, which ends a gap or lies beyond it, waited for from *begin* to *end*."""
+        if end <= begin:
+            return []
+        return [
+            Segment(s.task, s.iteration, s.cause, s.start_s, min(s.end_s, end))
+            for s in critical_path(self.trace, row, begin, self._walk)
+            if s.start_s < end
+        ]
+
+    def _ending(self, device: int) -> int:
+        """Return the row that ends the last gap of *device*: its next task, or the update if none follows."""
+        trace = self.trace
+        after = np.flatnonzero((trace.resource == device) & (trace.start_s >= self.until_s))
+        if self.is_async:
+            worker = int(self.program.resources[device].name[1:])
+            m = int(np.flatnonzero(self.update_s[:, worker] >= self.until_s)[0])
+            update = self._last_row(m, worker)
+            if not len(after):
+                return update
+            first = int(after[np.argmin(trace.start_s[after])])
+            return first if trace.start_s[first] <= trace.end_s[update] else update
+        return self._last_row(self.program.iterations - 1)
 
     @cached_property
     def breakdown(self) -> dict[str, float]:
-        """Seconds of a step by cause; they sum to ``step_s``.
+        """Seconds of a step by cause, on the accounted devices; they sum to ``step_s``.
 
-        Compute beyond what a typical device computes in a step is waiting for somebody else's: for a
-        ``straggler``, or in a pipeline that fills and drains (``bubble``).
+        ``compute_s`` is what the device computes; the rest is what it waits for when it does not: bytes or
+        latency that nothing hides, links that serve others (``queue_s``), servers and their queues
+        (``server_s``), or somebody else's compute (``straggler_s``; in a pipeline ``bubble_s``).
         """
-        causes: defaultdict[str, list[float]] = defaultdict(list)
-        for segment in self.paths:
-            causes[_PART_OF[segment.cause]].append(segment.seconds)
+        pipeline = self.program.meta["kind"] == "pipeline"
+        parts: defaultdict[str, list[float]] = defaultdict(list)
+        for segment in self.waits:
+            part = _PART_OF[segment.cause]
+            if segment.cause == "compute":
+                part = "bubble_s" if pipeline else "straggler_s"
+            elif segment.cause == "queue" and self._is_at_server(segment):
+                part = "server_s"
+            parts[part].append(segment.seconds)
+        trace = self.trace
+        on = np.isin(trace.resource, np.array(self.accounted, dtype=np.int32))
+        inside = np.minimum(trace.end_s, self.until_s) - np.maximum(trace.start_s, self.since_s)
+        parts["compute_s"] += inside[on & (inside > 0)].tolist()
         per = self.gradients if self.is_async else self.steps
-        parts = {part: math.fsum(causes[part]) / per for part in BREAKDOWN}
-        busy = sorted(self._compute_s())
-        if busy and not self.is_async:
-            pipeline = self.program.meta["kind"] == "pipeline"
-            usual = busy[-1] if pipeline else statistics.median_low(busy)
-            extra = parts["compute_s"] - usual
-            if extra > 1e-12 * self.step_s:
-                parts["compute_s"] -= extra
-                parts["bubble_s" if pipeline else "straggler_s"] += extra
-        return parts
+        return {part: math.fsum(parts[part]) / per for part in BREAKDOWN}
+
+    def _is_at_server(self, segment: Segment) -> bool:
+        resource = int(self.program.resource[segment.task])
+        return resource >= 0 and self.program.resources[resource].kind == "server"
+
+    # -- resources -------------------------------------------------------------------------------
 
     def _compute_s(self) -> list[float]:
-        """Return the seconds that each device computes in a measured iteration, in no particular order."""
+        """Return the seconds that each resource computes in a measured iteration, by resource."""
         trace, program = self.trace, self.program
         kinds = np.array([cause_of(program, task) == "compute" for task in range(len(program))])
         counted = (trace.resource >= 0) & kinds[trace.task] & (trace.iteration >= self.warmup)
         spent = np.bincount(
-            trace.resource[counted], weights=(trace.end_s - trace.start_s)[counted], minlength=1
+            trace.resource[counted],
+            weights=(trace.end_s - trace.start_s)[counted],
+            minlength=len(program.resources),
         )
-        return [float(seconds) / self.steps for seconds in spent if seconds > 0]
-
-    # -- resources -------------------------------------------------------------------------------
+        return [float(seconds) / self.steps for seconds in spent]
 
     @cached_property
     def uses(self) -> list[Use]:
@@ -339,23 +393,28 @@ class Measured:
         return next(use for use in among if use.busy_frac >= most * (1 - 1e-9))
 
     def limiting_link(self) -> str:
-        """Return the link that sets the time of the messages on the path; '' where there are none.
+        """Return the link that sets the time of the messages waited for; '' where there are none.
 
-        That is the link which needs as long for all such messages of a step as the path spends on them. Where
-        none does (much is hidden behind compute), it is the most used of the links they cross.
+        That is a link in use nearly all the time, if there is one; else the link that needs as long for all
+        such messages of a step as is spent waiting for them; else the most used of those they cross.
         """
         program = self.program
-        on_path: defaultdict[str, list[float]] = defaultdict(list)
+        waited: defaultdict[str, list[float]] = defaultdict(list)
         crossed: defaultdict[str, set[int]] = defaultdict(set)
-        for segment in self.paths:
+        for segment in self.waits:
             if cause_of(program, segment.task) == "wire":
                 kind = program.ops[segment.task].kind
-                on_path[kind].append(segment.seconds)
+                waited[kind].append(segment.seconds)
                 crossed[kind].update(program.route(segment.task))
         if not any(crossed.values()):
             return ""
+        names = [program.links[link].name for link in sorted(set().union(*crossed.values()))]
+        busiest = self.busiest(names=names)
+        assert busiest is not None, "links that are crossed are in use"
+        if busiest.busy_frac > FULL:
+            return busiest.name
         per = self.gradients if self.is_async else self.steps
-        totals = {kind: math.fsum(parts) / per for kind, parts in on_path.items()}
+        totals = {kind: math.fsum(parts) / per for kind, parts in waited.items()}
         # Push and pull often take equally long: the first in the program's order, whatever the last digit.
         equals = {kind for kind, total in totals.items() if total >= max(totals.values()) * (1 - 1e-9)}
         kind = next(op.kind for op in program.ops if op.kind in equals)
@@ -370,15 +429,13 @@ class Measured:
         if able and max(able.values()) > 0.5 * seconds:
             most = max(able.values())
             return next(program.links[link].name for link in able if able[link] >= most * (1 - 1e-9))
-        names = [program.links[link].name for link in sorted(set().union(*crossed.values()))]
-        found = self.busiest(names=names)
-        return found.name if found else ""
+        return busiest.name
 
-    def longest_queue(self) -> str:
-        """Return what the path queues for longest; of a channel, the link that sets its pace."""
+    def longest_queue(self, at_server: bool) -> str:
+        """Return the link, or the server's CPU, that is queued for longest; '' where there is none."""
         waits: defaultdict[int, list[float]] = defaultdict(list)
-        for segment in self.paths:
-            if segment.cause == "queue":
+        for segment in self.waits:
+            if segment.cause in ("queue", "server") and self._is_at_server(segment) == at_server:
                 waits[int(self.program.resource[segment.task])].append(segment.seconds)
         if not waits:
             return ""

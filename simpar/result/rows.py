@@ -40,6 +40,10 @@ class Bottleneck:
     cause: str
     """``compute``, ``network``, ``latency``, ``queue``, ``server``, ``straggler`` or ``bubble``."""
     suggestion: Suggestion | None
+    share: float = 0.0
+    """Share of the step that the cause takes."""
+    skipped: bool = False
+    """Whether a setting that might help was not tried, because the trial would have been too large."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""

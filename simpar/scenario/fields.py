@@ -167,8 +167,8 @@ class Preset:
         if isinstance(value, str) and value in self.names:
             return value
         near = did_you_mean(value, self.names)
-        known = f" (known: {', '.join(self.names)})" if near.startswith("did") else ""
-        raise complaint(f"unknown {self.what} preset {shown(value)}", near + known)
+        others = " ('simpar presets' lists all)" if near.startswith("did") else ""
+        raise complaint(f"unknown {self.what} preset {shown(value)}", near + others)
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

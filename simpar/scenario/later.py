@@ -36,8 +36,8 @@ LATER_KINDS = ("hosted", "replicated", "ensemble", "ps-ssp", "tensor", "local-sg
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
-    "algorithm": ("tree", "recursive-doubling", "halving-doubling", "direct", "hierarchical"),
-    "schedule": ("1f1b", "interleaved"),
+    "algorithm": ("hierarchical",),
+    "schedule": ("interleaved",),
     "engine": ("compiled",),
     "topology": ("intra-node", "links", "tree", "ring"),
 }

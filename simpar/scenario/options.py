@@ -45,7 +45,10 @@ class PsOptions(Options):
 class AllreduceOptions(Options):
     """Workers add up their gradients among themselves, without servers."""
 
-    algorithm: Annotated[Literal["ring"], Choice("algorithm", LATER_WORDS["algorithm"])] = "ring"
+    algorithm: Annotated[
+        Literal["ring", "tree", "recursive-doubling", "halving-doubling", "direct"],
+        Choice("algorithm", LATER_WORDS["algorithm"]),
+    ] = "ring"
     """How the gradients are added up."""
 
     bucket: PositiveSize | None = None
@@ -58,7 +61,7 @@ class AllreduceOptions(Options):
 class PipelineOptions(Options):
     """The model cut into stages, one a worker; micro-batches flow through them."""
 
-    schedule: Annotated[Literal["gpipe"], Choice("schedule", LATER_WORDS["schedule"])] = "gpipe"
+    schedule: Annotated[Literal["gpipe", "1f1b"], Choice("schedule", LATER_WORDS["schedule"])] = "gpipe"
     """Order of forward and backward passes in a stage."""
 
     stages: Workers | None = None

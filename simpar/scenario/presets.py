@@ -4,8 +4,85 @@ Names only, so that a file is checked without loading a model or a datasheet. Th
 the figures define exactly these.
 """
 
-MODEL_PRESETS = ("resnet-50", "vgg-16")
+MODEL_PRESETS = (
+    "resnet-18",
+    "resnet-34",
+    "resnet-50",
+    "resnet-101",
+    "resnet-152",
+    "vgg-11",
+    "vgg-16",
+    "vgg-19",
+    "alexnet",
+    "inception-v3",
+    "mlp",
+    "bert-base",
+    "bert-large",
+    "gpt2",
+    "gpt2-medium",
+    "gpt2-large",
+    "gpt2-xl",
+    "llama-2-7b",
+    "llama-2-13b",
+    "llama-2-70b",
+    "llama-3-8b",
+    "llama-3-70b",
+)
 """Names that ``model.preset`` takes."""
 
-DEVICE_PRESETS = ("v100",)
+DEVICE_PRESETS = (
+    "k80",
+    "p100",
+    "v100",
+    "v100-32",
+    "t4",
+    "a10",
+    "a100-40",
+    "a100-80",
+    "h100",
+    "h200",
+    "b200",
+    "xeon-8380",
+    "epyc-7763",
+    "core-i7-1165g7",
+)
 """Names that ``cluster.device`` takes."""
+
+LINK_PRESETS = (
+    "ethernet-1",
+    "ethernet-10",
+    "ethernet-25",
+    "ethernet-40",
+    "ethernet-50",
+    "ethernet-100",
+    "ethernet-200",
+    "ethernet-400",
+    "infiniband-edr",
+    "infiniband-hdr",
+    "infiniband-ndr",
+    "pcie-3",
+    "pcie-4",
+    "pcie-5",
+    "nvlink-2",
+    "nvlink-3",
+    "nvlink-4",
+    "nvlink-5",
+)
+"""Names of links whose rate, efficiency and latency are known."""
+
+INSTANCE_PRESETS = (
+    "p2.8xlarge",
+    "p2.16xlarge",
+    "p3.2xlarge",
+    "p3.16xlarge",
+    "g4dn.xlarge",
+    "g5.xlarge",
+    "p4d.24xlarge",
+    "p4de.24xlarge",
+    "p5.48xlarge",
+    "ND96asr_v4",
+    "ND96isr_H100_v5",
+    "a2-highgpu-8g",
+    "a3-highgpu-8g",
+)
+"""Names of cloud machines whose devices, links and price are known."""

@@ -58,9 +58,14 @@ def comparison(result: Comparison) -> str:
         assert first.samples_per_s
         assert last.samples_per_s
         ratio = first.samples_per_s / last.samples_per_s
-        lines += ["", f"Fastest: {first.label}; {ratio:.1f} times {last.name}."]
+        lines += ["", f"Fastest: {first.label}; {ratio:.1f} times as fast as {last.name}."]
         if ratio < 1.01:
             lines[-1] = f"Fastest: {first.label}, but all are within 1 %."
+    best = fitting[0].speedup if fitting else None
+    if best is not None and best < 1 and fitting[0].workers > 1:
+        lines.append(
+            f"Parallel training does not pay here: one device alone is {1 / best:.1f} times as fast."
+        )
     for row in fitting:
         if row.bottleneck:
             if row is fitting[0]:
@@ -82,7 +87,16 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
         if any(row.breakdown and row.step_s and row.breakdown[part] > SHOWN * row.step_s for row in rows)
     ]
     limited = any(row.memory_limit_bytes is not None for row in rows)
-    header = ["strategy", "step", f"{result.facts['unit']}/s", "efficiency", "waiting on network", ""]
+    named = len({row.kind for row in result.rows}) < len(result.rows)
+    header = [
+        "strategy",
+        *(["name"] if named else []),
+        "step",
+        f"{result.facts['unit']}/s",
+        "efficiency",
+        "waiting on network",
+        "",
+    ]
     header += [_EXTRA[part] for part in extra] + (["memory"] if limited else []) + ["staleness"]
     table = [header]
     for row in rows:
@@ -93,6 +107,7 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
         waiting = sum(row.breakdown[part] for part in _NETWORK)
         cells = [
             row.label,
+            *([row.name] if named else []),
             f"{words.grouped(row.step_s * scale, 1)} {unit}",
             words.rate(row.samples_per_s),
             words.percent(row.efficiency),
@@ -107,7 +122,7 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
             cells.append(spell(row.memory_bytes, "size", digits=3))
         cells.append(f"{row.staleness.mean:.1f} updates" if row.staleness else "-")
         table.append(cells)
-    return columns(table)
+    return columns(table, left=2 if named else 1)
 
 
 # -- explain ---------------------------------------------------------------------------------------
@@ -120,6 +135,9 @@ _PHASES = {
     "apply": "update parameters",
     "pull": "pull parameters",
     "update": "update parameters",
+    "reduce": "reduce",
+    "exchange": "exchange",
+    "broadcast": "broadcast",
     "reduce_scatter": "reduce-scatter",
     "all_gather": "all-gather",
     "all_reduce": "all-reduce",
@@ -241,7 +259,7 @@ def _path(found: Explanation) -> str:
         op = program.ops[segment.task]
         if program.resource[segment.task] < 0:
             continue
-        if op.kind in ("push", "pull", "reduce_scatter", "all_gather", "activation", "gradient"):
+        if program.message[segment.task] >= 0:
             links = " > ".join(program.links[link].name for link in program.route(segment.task))
             said = (
                 f"{_PHASES[op.kind].split()[0] if op.kind in ('push', 'pull') else _PHASES[op.kind]} {links}"

@@ -16,6 +16,7 @@ _HELPS = {
     "bucket": "Smaller buckets would help",
     "microbatches": "More microbatches would help",
     "bandwidth": "A faster network would help",
+    "algorithm": "Fewer rounds would help",
 }
 
 
@@ -87,9 +88,11 @@ def run(names: list[str], most: int = 3) -> str:
 
 def waits_for(row: Row, found: Bottleneck) -> str:
     """Say what the strategy waits for, without its name: ``waits for the servers' links (ps0, ps1)``."""
-    share = f"{percent(row.waiting_s / row.step_s)} of the step" if row.step_s and row.waiting_s else ""
+    share = f"{percent(found.share)} of the step"
+    if found.cause == "compute" and row.kind == "pipeline":
+        return f"is as slow as its slowest stage ({found.resource}), which computes {share}"
     if found.cause == "compute":
-        return "computes nearly all the time" + (f"; only {share} is anything else" if share else "")
+        return f"computes nearly all the time, {share}"
     if found.cause == "straggler":
         return f"waits for the slowest worker ({found.resource}), {share}"
     if found.cause == "bubble":
@@ -108,7 +111,7 @@ def helps(found: Bottleneck) -> str:
     """Say what would help, with the setting to try; empty where nothing tried did."""
     tried = found.suggestion
     if tried is None:
-        return ""
+        return "Settings that may help were not tried: too much to simulate here" if found.skipped else ""
     words = _HELPS.get(tried.path.rpartition(".")[2], "This would help")
     return f"{words}: try {setting(tried.path, tried.value)} ({duration(tried.step_s)})"
 

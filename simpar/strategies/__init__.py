@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from simpar import hardware, workload
 from simpar.errors import InputError, ProgramError
 from simpar.program import Program
-from simpar.scenario import Scenario, Strategy
+from simpar.scenario import Scenario, Strategy, load
 from simpar.strategies import allreduce, pipeline, ps_async, ps_sync, single
 from simpar.strategies.common import Setting
 
@@ -42,12 +43,13 @@ def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
     return Setting(scenario, chosen, work, hardware.build(scenario, work))
 
 
-def compile(scenario: Scenario, strategy: Strategy | str) -> Program:
-    """Compile one strategy of *scenario* into a program.
+def compile(scenario: Scenario | str | os.PathLike[str], strategy: Strategy | str) -> Program:
+    """Compile one strategy of *scenario*, which may be the path of its file, into a program.
 
     Raises:
         InputError: what the scenario asks for is impossible; every problem has its place in the file.
     """
+    scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
     setting = prepare(scenario, strategy)
     where = f"strategies[{setting.strategy.index}]"
     fewer = "fewer workers or servers, no overlap, or run.collectives: closed_form"

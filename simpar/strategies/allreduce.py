@@ -6,28 +6,43 @@ into one chunk a worker; in ``W - 1`` steps of *reduce-scatter* each chunk colle
 part on its way round, in ``W - 1`` steps of *all-gather* the sums go round once more. A step sends
 ``n / W`` bytes to the next worker.
 
+Other algorithms go in fewer rounds of larger messages: ``tree`` (reduce to worker 0, broadcast),
+``recursive-doubling``, ``halving-doubling`` (Rabenseifner), ``direct`` (all to all, twice).
+
 With ``overlap`` a bucket leaves while the backward pass goes on (Li et al., PyTorch Distributed, VLDB
 2020); its ring runs when the one before has ended, as on one communication stream. The next forward
 waits for all of them.
 
 Formula: without overlap, Z + 2 (W - 1) (alpha + n / (W B)) for W workers, n bytes of gradients, links of B
-bytes per second, latency alpha, compute Z. With overlap, never below Z plus the last bucket's ring.
+bytes per second, latency alpha, compute Z, by the ring; 2 ceil(log2 W) (alpha + n / B) by the tree, 2 log2 W
+alpha + 2 (W - 1) / W n / B by halving and doubling. With overlap, never below Z plus the last bucket's.
 Source: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms, JPDC 69(2), 2009.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from simpar.cost import collectives, memory
 from simpar.program import Op, Program
 from simpar.scenario.options import AllreduceOptions
 from simpar.strategies.common import Setting, Star, layer_times
+from simpar.strategies.rounds import ALGORITHMS, Rounds
 from simpar.workload.splitting import balanced
 
 DEFAULT_BUCKET_BYTES = 25 * 2**20
 """25 MiB, with overlap; the default of PyTorch's DistributedDataParallel (``bucket_cap_mb``)."""
+
+CLOSED_FORMS = {
+    "ring": collectives.ring_all_reduce,
+    "tree": collectives.tree_all_reduce,
+    "recursive-doubling": collectives.recursive_doubling,
+    "halving-doubling": collectives.halving_doubling,
+    "direct": collectives.direct_all_reduce,
+}
+"""Seconds of (bytes, workers, bandwidth, seconds a message) by algorithm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +121,11 @@ def build(setting: Setting) -> Program:
         if workers == 1:
             continue
         if setting.scenario.run.collectives == "closed_form":
-            finished = _one_task(star, number, bucket, ready)
-        else:
+            finished = _one_task(star, options.algorithm, number, bucket, ready)
+        elif options.algorithm == "ring":
             finished = _ring(star, number, bucket, ready)
+        else:
+            finished = _rounds(star, ALGORITHMS[options.algorithm], number, bucket, ready)
     if options.overlap and rest > 0:
         computed = [backward(w, (0, rest), ".rest", computed[w]) for w in range(workers)]
     updates = []
@@ -126,6 +143,7 @@ def build(setting: Setting) -> Program:
         memory_bytes=memory.all_reduce_worker(
             workload.parameter_bytes, workload.activation_bytes * workload.batch
         ),
+        activation_bytes=workload.activation_bytes * workload.batch,
         algorithm=options.algorithm,
         overlap=options.overlap,
         bucket_bytes=[bucket.elements * workload.dtype_bytes for bucket in reduced],
@@ -166,20 +184,62 @@ def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> li
     return [[received[(worker - 1) % workers]] for worker in range(workers)]
 
 
-def _one_task(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
-    """Add one task that takes as long as the ring would alone."""
+def _rounds(
+    star: Star,
+    algorithm: Callable[[int, int], Rounds],
+    number: int,
+    bucket: Bucket,
+    ready: list[list[int]],
+) -> list[list[int]]:
+    """Add the messages of an algorithm that goes in rounds and return, by worker, what its end waits for."""
+    builder, itemsize = star.builder, star.setting.workload.dtype_bytes
+    has = [
+        builder.gather(f"w{w}.ready.b{number}", before, Op("gather", worker=w, part=number))
+        for w, before in enumerate(ready)
+    ]
+    for step, (kind, sent) in enumerate(algorithm(len(ready), bucket.elements)):
+        # Both ends must be through with the round before: a large message waits for its receiver to ask.
+        through: list[list[int]] = [[] for _ in ready]
+        for worker, to, (begin, end) in sent:
+            _, arrived = star.send(
+                f"w{worker}.{kind}.b{number}.s{step}.w{to}",
+                Op(kind, worker=worker, peer=to, part=number, step=step),
+                worker,
+                to,
+                float((end - begin) * itemsize),
+                [has[worker], has[to]],
+            )
+            through[worker].append(arrived)
+            through[to].append(arrived)
+        for worker, arrivals in enumerate(through):
+            if arrivals:
+                has[worker] = builder.gather(
+                    f"w{worker}.has.b{number}.s{step}",
+                    [has[worker], *arrivals],
+                    Op("gather", worker=worker, part=number, step=step),
+                )
+    return [[task] for task in has]
+
+
+def _one_task(
+    star: Star, algorithm: str, number: int, bucket: Bucket, ready: list[list[int]]
+) -> list[list[int]]:
+    """Add one task that takes as long as the algorithm would alone."""
     network = star.network
     assert network is not None, "the scenario was checked: messages need a network"
     workers = len(ready)
-    chunk = -(-bucket.elements // workers) * star.setting.workload.dtype_bytes
-    seconds = (
-        collectives.ring_all_reduce(float(chunk * workers), workers, network.bytes_per_s, network.latency_s)
-        + 2 * (workers - 1) * network.overhead_s
+    chunk = -(-bucket.elements // workers)
+    elements = chunk * workers if algorithm in ("ring", "direct") else bucket.elements
+    seconds = CLOSED_FORMS[algorithm](
+        float(elements * star.setting.workload.dtype_bytes),
+        workers,
+        network.bytes_per_s,
+        network.latency_s + network.overhead_s,
     )
     done = star.builder.task(
         f"all_reduce.b{number}",
         Op("all_reduce", part=number),
-        star.builder.resource("ring", "collective"),
+        star.builder.resource("fabric", "collective"),
         seconds,
         [task for before in ready for task in before],
     )

@@ -207,6 +207,7 @@ class Star:
         samples: int,
         workers: int,
         memory_bytes: float,
+        activation_bytes: float,
         **facts: Any,
     ) -> Program:
         """Return the program, with what reports must know of it.
@@ -216,6 +217,7 @@ class Star:
                 ``async`` where every one of them applies one worker's gradients.
             samples: trained on in one iteration by all workers together.
             memory_bytes: of the device that needs most.
+            activation_bytes: what of them is activations; the rest is parameters, gradients, optimizer state.
             facts: whatever else is worth knowing, plain JSON.
         """
         setting = self.setting
@@ -229,6 +231,7 @@ class Star:
                 "workers": workers,
                 "warmup": setting.scenario.run.warmup,
                 "memory_bytes": memory_bytes,
+                "activation_bytes": activation_bytes,
                 "sharing": self.builder.sharing,
                 **facts,
             }

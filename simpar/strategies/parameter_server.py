@@ -159,13 +159,16 @@ class Servers:
         return key.bytes / rate if rate else 0.0
 
     def cycle_s(self, worker: int) -> float:
-        """Return the seconds of one cycle of *worker* if it were alone, without overlap."""
+        """Return the seconds of one cycle of *worker* if it were alone.
+
+        With overlap, all but the first layers' pushes are hidden behind the backward pass, or outlast it.
+        """
         cluster, network = self.setting.cluster, self.star.network
         assert network is not None
         forward, backward = self._times[worker]
-        return parameter_server.uncontended_cycle(
+        return self._hidden_s(worker) + parameter_server.uncontended_cycle(
             math.fsum(forward) + math.fsum(backward),
-            self.loads,
+            self.exposed_loads,
             network.bytes_per_s,
             network.server_bytes_per_s,
             network.latency_s,
@@ -173,6 +176,26 @@ class Servers:
             cluster.server.add_bytes_per_s,
             cluster.server.update_bytes_per_s,
         )
+
+    @property
+    def exposed_loads(self) -> list[float]:
+        """Bytes by server that nothing can hide: all of them, or with overlap those of the first layers."""
+        if not self.options.overlap:
+            return [float(load) for load in self.loads]
+        exposed = [0.0] * self.options.servers
+        for key in self.keys[0]:
+            exposed[key.server] += key.bytes
+        return exposed
+
+    def _hidden_s(self, worker: int) -> float:
+        """Return the seconds by which pushes outlast the backward pass that is to hide them."""
+        network = self.star.network
+        if not self.options.overlap or network is None:
+            return 0.0
+        early = [load - shown for load, shown in zip(self.loads, self.exposed_loads, strict=True)]
+        sending = max(sum(early) / network.bytes_per_s, max(early) / network.server_bytes_per_s)
+        _, backward = self._times[worker]
+        return max(0.0, sending - math.fsum(backward[: self.groups[-1].layers[0]]))
 
     def program(self, clock: str, updates: Sequence[int], **facts: Any) -> Program:
         """Return the program. Without any parameters a step ends with the slowest worker."""
@@ -195,6 +218,7 @@ class Servers:
             "memory_bytes": memory.server_fed_worker(
                 workload.parameter_bytes, workload.activation_bytes * workload.batch
             ),
+            "activation_bytes": workload.activation_bytes * workload.batch,
             "samples": self.workers * workload.batch,
             "workers": self.workers,
             "servers": self.options.servers,

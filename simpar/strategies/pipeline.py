@@ -1,20 +1,23 @@
-"""Pipeline parallelism in the GPipe schedule: every worker holds a stage of the model.
+"""Pipeline parallelism: every worker holds a stage of the model, and microbatches flow through them.
 
 The model is cut into *stages*, one a worker, where that makes the shortest pipeline: equal stages, and
-cuts that little has to cross. A minibatch of workers x batch samples is cut into *microbatches*. Every
-stage runs all forwards, then all backwards in reverse order, then updates: the weights are those of
-synchronous training. While the pipeline fills and drains, stages stand idle (the *bubble*).
+cuts that little has to cross. A minibatch of workers x batch samples is cut into *microbatches*. In the
+schedule ``gpipe`` every stage runs all forwards, then all backwards in reverse order, then updates. In
+``1f1b`` it runs as many forwards ahead as there are stages behind it, then one forward and one backward
+in turn, and holds the activations of no more microbatches than that. Either way the weights are those of
+synchronous training, and while the pipeline fills and drains, stages stand idle (the *bubble*).
 
 Between two stages goes every tensor that crosses the cut, once; the gradients of the same come back.
 
 Formula: (m + p - 1) (t_f + t_b) for p equal stages, m microbatches and links that cost nothing; the bubble
 is (p - 1) / (m + p - 1) of it.
-Source: Huang et al., GPipe, NeurIPS 2019.
+Source: Huang et al., GPipe, NeurIPS 2019; Narayanan et al., PipeDream, SOSP 2019.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from simpar.cost import memory
 from simpar.program import Op, Program
@@ -29,7 +32,7 @@ MICROBATCHES_PER_STAGE = 4
 
 
 def build(setting: Setting) -> Program:
-    """Return the program of a GPipe pipeline."""
+    """Return the program of a pipeline."""
     options = setting.strategy.options
     assert isinstance(options, PipelineOptions)
     star, workload, workers = Star(setting), setting.workload, setting.cluster.workers
@@ -70,71 +73,39 @@ def build(setting: Setting) -> Program:
     def seconds(stage: int, direction: int, part: int) -> float:
         return math.fsum(whole[stage][direction][slice(*cuts[stage])]) * sizes[part] / samples
 
-    forward = [[-1] * micro for _ in range(stages)]
-    backward = [[-1] * micro for _ in range(stages)]
-    arrived: dict[tuple[int, int], int] = {}
-    for part in range(micro):
-        for stage in range(stages):
-            after = [forward[stage][part - 1]] if part else []
-            after += [arrived[stage, part]] if stage else []
-            forward[stage][part] = builder.task(
-                f"w{stage}.forward.{part}",
-                Op("forward", worker=stage, layers=cuts[stage], part=part),
-                star.device(stage),
-                seconds(stage, 0, part),
-                after,
-            )
-            if stage + 1 < stages:
-                _, arrived[stage + 1, part] = star.send(
-                    f"w{stage}.activation.w{stage + 1}.{part}",
-                    Op("activation", worker=stage, peer=stage + 1, part=part),
-                    stage,
-                    stage + 1,
-                    crossing[stage] * sizes[part],
-                    [forward[stage][part]],
-                )
-    arrived.clear()
-    before = [forward[stage][micro - 1] for stage in range(stages)]
-    for part in reversed(range(micro)):
-        for stage in reversed(range(stages)):
-            after = [before[stage]]
-            after += [arrived[stage, part]] if stage + 1 < stages else []
-            before[stage] = backward[stage][part] = builder.task(
-                f"w{stage}.backward.{part}",
-                Op("backward", worker=stage, layers=cuts[stage], part=part),
-                star.device(stage),
-                seconds(stage, 1, part),
-                after,
-            )
-            if stage:
-                _, arrived[stage - 1, part] = star.send(
-                    f"w{stage}.gradient.w{stage - 1}.{part}",
-                    Op("gradient", worker=stage, peer=stage - 1, part=part),
-                    stage,
-                    stage - 1,
-                    crossing[stage - 1] * sizes[part],
-                    [backward[stage][part]],
-                )
+    order = [stage_order(options.schedule, stage, stages, micro) for stage in range(stages)]
+    first, last = _lay(star, order, cuts, crossing, sizes, seconds)
     updates = []
     for stage in range(stages):
-        update = builder.task(f"w{stage}.update", Op("update", worker=stage), after=[before[stage]])
-        builder.edge(update, forward[stage][0], distance=1)
+        update = builder.task(f"w{stage}.update", Op("update", worker=stage), after=[last[stage]])
+        builder.edge(update, first[stage], distance=1)
         updates.append(update)
-    held = [workload.layers[slice(*cut)] for cut in cuts]
+    kept = [  # bytes of the activations that each stage holds at once
+        sum(layer.activation_bytes for layer in workload.layers[slice(*cut)])
+        * samples
+        / micro
+        * in_flight(order[stage])
+        for stage, cut in enumerate(cuts)
+    ]
+    needs = [
+        memory.pipeline_stage(
+            sum(layer.parameters for layer in workload.layers[slice(*cut)]) * workload.dtype_bytes,
+            kept[stage] / in_flight(order[stage]),
+            in_flight(order[stage]),
+        )
+        for stage, cut in enumerate(cuts)
+    ]
+    fullest = needs.index(max(needs))
     largest = max(range(len(crossing)), key=lambda cut: (crossing[cut], -cut), default=-1)
     return star.program(
         clock="sync",
         updates=updates,
         samples=samples,
         workers=workers,
-        memory_bytes=max(
-            memory.gpipe_stage(
-                sum(layer.parameters for layer in layers) * workload.dtype_bytes,
-                sum(layer.activation_bytes for layer in layers) * samples / micro,
-                micro,
-            )
-            for layers in held
-        ),
+        memory_bytes=needs[fullest],
+        activation_bytes=kept[fullest],
+        fullest_stage=fullest,
+        in_flight=in_flight(order[fullest]),
         schedule=options.schedule,
         stages=stages,
         microbatches=micro,
@@ -149,6 +120,83 @@ def build(setting: Setting) -> Program:
             for stage in range(stages)
         ],
     )
+
+
+def stage_order(schedule: str, stage: int, stages: int, micro: int) -> list[tuple[str, int]]:
+    """Return what a stage does in an iteration, in order: (forward or backward, microbatch).
+
+    >>> stage_order("gpipe", 0, stages=2, micro=2)
+    [('forward', 0), ('forward', 1), ('backward', 1), ('backward', 0)]
+    >>> stage_order("1f1b", 0, stages=2, micro=3)
+    [('forward', 0), ('forward', 1), ('backward', 0), ('forward', 2), ('backward', 1), ('backward', 2)]
+    """
+    if schedule == "gpipe":
+        return [("forward", part) for part in range(micro)] + [
+            ("backward", part) for part in reversed(range(micro))
+        ]
+    # One forward, one backward: as many forwards ahead as there are stages behind, then in turn.
+    ahead = min(micro, stages - stage - 1)
+    order = [("forward", part) for part in range(ahead)]
+    for part in range(micro - ahead):
+        order += [("forward", ahead + part), ("backward", part)]
+    return order + [("backward", part) for part in range(micro - ahead, micro)]
+
+
+def in_flight(order: list[tuple[str, int]]) -> int:
+    """Return the most microbatches whose activations a stage holds at once.
+
+    >>> in_flight(stage_order("gpipe", 0, 4, 8)), in_flight(stage_order("1f1b", 0, 4, 8))
+    (8, 4)
+    """
+    held = most = 0
+    for what, _ in order:
+        held += 1 if what == "forward" else -1
+        most = max(most, held)
+    return most
+
+
+def _lay(
+    star: Star,
+    order: list[list[tuple[str, int]]],
+    cuts: list[tuple[int, int]],
+    crossing: list[float],
+    sizes: list[int],
+    seconds: Callable[[int, int, int], float],
+) -> tuple[list[int], list[int]]:
+    """Add every stage's work in its order and the messages between; return each stage's ends."""
+    stages = len(order)
+    arrived: dict[tuple[str, int, int], int] = {}  # (what it lets begin, stage, microbatch)
+    chains: list[list[int]] = [[] for _ in order]
+    while any(len(chain) < len(todo) for chain, todo in zip(chains, order, strict=True)):
+        before = sum(map(len, chains))
+        for stage, (chain, todo) in enumerate(zip(chains, order, strict=True)):
+            while len(chain) < len(todo):
+                what, part = todo[len(chain)]
+                ahead = what == "forward"
+                alone = stage == 0 if ahead else stage == stages - 1
+                if not alone and (what, stage, part) not in arrived:
+                    break
+                task = star.builder.task(
+                    f"w{stage}.{what}.{part}",
+                    Op(what, worker=stage, layers=cuts[stage], part=part),
+                    star.device(stage),
+                    seconds(stage, 0 if ahead else 1, part),
+                    [*chain[-1:], *([] if alone else [arrived[what, stage, part]])],
+                )
+                chain.append(task)
+                to = stage + 1 if ahead else stage - 1
+                if 0 <= to < stages:
+                    kind = "activation" if ahead else "gradient"
+                    _, arrived[what, to, part] = star.send(
+                        f"w{stage}.{kind}.w{to}.{part}",
+                        Op(kind, worker=stage, peer=to, part=part),
+                        stage,
+                        to,
+                        crossing[min(stage, to)] * sizes[part],
+                        [task],
+                    )
+        assert sum(map(len, chains)) > before, f"stages wait for each other: {order}"
+    return [chain[0] for chain in chains], [chain[-1] for chain in chains]
 
 
 def _named(layer: Layer) -> str:

@@ -51,4 +51,5 @@ def build(setting: Setting) -> Program:
         memory_bytes=memory.all_reduce_worker(
             workload.parameter_bytes, workload.activation_bytes * workload.batch
         ),
+        activation_bytes=workload.activation_bytes * workload.batch,
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from simpar import units
-from simpar.errors import InputError, ProgramError
+from simpar.errors import FitError, SimparError
 from simpar.program import Program
 from simpar.result import Bottleneck, Measured, Suggestion
 from simpar.scenario import Scenario, Strategy
@@ -25,11 +25,14 @@ NEGLIGIBLE = 0.02
 WORTHWHILE = 0.01
 """Least gain in samples per second for which a setting is suggested."""
 
+PACE = 0.8
+"""Share of a step that the slowest stage of a pipeline computes from which on it is what to mend."""
+
 TRIAL_WARMUP, TRIAL_STEPS = 1, 3
 """Iterations of a synchronous trial; asynchronous steps are not alike and are tried at full length."""
 
 MOST_TRIED = 20_000
-"""Task instances that a trial may have: advice must not take longer than the question."""
+"""Task instances that any trial may have; in a larger run, half as many as it has itself."""
 
 CAUSE_OF_PART = {
     "exposed_comm_s": "network",
@@ -40,15 +43,25 @@ CAUSE_OF_PART = {
     "bubble_s": "bubble",
 }
 
+PART_OF_CAUSE = {"compute": "compute_s"} | {cause: part for part, cause in CAUSE_OF_PART.items()}
 
-def bottleneck(setting: Setting, measured: Measured, progress: Progress | None = None) -> Bottleneck:
+
+class _TooLargeError(Exception):
+    """A trial would take longer than the question deserves."""
+
+
+def bottleneck(
+    setting: Setting, measured: Measured, advise: bool = True, progress: Progress | None = None
+) -> Bottleneck:
     """Return what holds the measured strategy back most, with a setting to try if one helps."""
     cause = main_cause(measured)
     resource = _resource(measured, cause)
-    suggestion = None
-    if cause not in ("compute", "straggler"):
-        suggestion = _suggest(setting, measured, cause, progress)
-    return Bottleneck(resource, cause, suggestion)
+    suggestion, skipped = None, False
+    if advise and cause != "compute":
+        suggestion, skipped = _suggest(setting, measured, cause, progress)
+    parts = ("exposed_comm_s", "latency_s", "queue_s") if cause == "network" else (PART_OF_CAUSE[cause],)
+    share = math.fsum(measured.breakdown[part] for part in parts) / measured.step_s
+    return Bottleneck(resource, cause, suggestion, share, skipped)
 
 
 def main_cause(measured: Measured) -> str:
@@ -56,20 +69,23 @@ def main_cause(measured: Measured) -> str:
     parts = {part: seconds for part, seconds in measured.breakdown.items() if part in CAUSE_OF_PART}
     if math.fsum(parts.values()) < NEGLIGIBLE * measured.step_s:
         return "compute"
+    is_pipeline = measured.program.meta["kind"] == "pipeline"
+    if is_pipeline and measured.breakdown["compute_s"] > PACE * measured.step_s:
+        return "compute"  # of the slowest stage, which sets the pace
     return CAUSE_OF_PART[max(parts, key=lambda part: parts[part])]
 
 
 def _resource(measured: Measured, cause: str) -> str:
     """Name the resource that the cause points at."""
-    if cause == "queue":
-        return measured.longest_queue()
+    if cause in ("queue", "server"):
+        return measured.longest_queue(at_server=cause == "server")
     if cause in ("network", "latency"):
         limiting = measured.limiting_link()
         if limiting:
             return limiting
         found = measured.busiest(kind="collective") or measured.busiest(kind="server")
     else:
-        found = measured.busiest(kind="server" if cause == "server" else "device")
+        found = measured.busiest(kind="device")
     found = found or measured.busiest()
     return found.name if found else ""
 
@@ -79,15 +95,21 @@ def _resource(measured: Measured, cause: str) -> str:
 
 def _suggest(
     setting: Setting, measured: Measured, cause: str, progress: Progress | None
-) -> Suggestion | None:
+) -> tuple[Suggestion | None, bool]:
+    """Return the first candidate that helps, and whether one was too large to try."""
+    skipped = False
+    most = max(MOST_TRIED, len(measured.trace) // 2)
     for path, value in _candidates(setting, measured.program, cause):
-        step = _trial(setting, path, value, progress)
-        if step is None:
+        try:
+            step_s, samples_per_s = _trial(setting, path, value, most, progress)
+        except _TooLargeError:
+            skipped = True
             continue
-        step_s, samples_per_s = step
+        except SimparError:  # not possible here: too many stages, say, or too little memory
+            continue
         if samples_per_s > (1 + WORTHWHILE) * measured.samples_per_s and step_s < measured.step_s:
-            return Suggestion(path, value, step_s)
-    return None
+            return Suggestion(path, value, step_s), False
+    return None, skipped
 
 
 def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tuple[str, Any]]:
@@ -116,6 +138,8 @@ def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tupl
         for size in (8, 2):
             if size * 2**20 < largest:
                 yield own + "bucket", f"{size} MiB"
+    if cause == "latency" and meta.get("algorithm") == "ring":
+        yield own + "algorithm", "halving-doubling"
     if cause in ("network", "queue"):
         rate = setting.scenario.network.bandwidth if setting.scenario.network else 0.0
         yield "network.bandwidth", units.spell(2 * rate, "rate", digits=6)
@@ -133,33 +157,37 @@ def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tu
     return scenario, replace(strategy, options=strategy.options.model_copy(update={option: value}))
 
 
-def _trial(setting: Setting, path: str, value: Any, progress: Progress | None) -> tuple[float, float] | None:
-    """Return (step, samples per second) with one setting changed; None where that cannot be run soon."""
+def _trial(
+    setting: Setting, path: str, value: Any, most: int, progress: Progress | None
+) -> tuple[float, float]:
+    """Return (step, samples per second) with one setting changed.
+
+    Raises:
+        _TooLargeError: it would have more than *most* task instances.
+        SimparError: it cannot be run, or does not fit in memory.
+    """
     scenario, strategy = changed(setting.scenario, setting.strategy, path, value)
     if setting.strategy.kind != "ps-async":
         run = scenario.run.model_copy(update={"warmup": TRIAL_WARMUP, "steps": TRIAL_STEPS})
         scenario = replace(scenario, run=run)
-    try:
-        trial = prepare(scenario, strategy)
-        if _too_large(trial):
-            return None
-        program = KINDS[strategy.kind](trial)
-    except (InputError, ProgramError):
-        return None
-    if len(program) * program.iterations > MOST_TRIED:
-        return None
+    trial = prepare(scenario, strategy)
+    if _least_messages(trial) * (TRIAL_WARMUP + TRIAL_STEPS) > most:
+        raise _TooLargeError
+    program = KINDS[strategy.kind](trial)
+    if len(program) * program.iterations > most:
+        raise _TooLargeError
     limit = trial.cluster.device.memory_bytes
     if limit is not None and program.meta["memory_bytes"] > limit:
-        return None
+        raise FitError(f"{path}={value} does not fit in memory")
     measured = Measured(simulate(program, scenario.run.engine, progress))
     return measured.step_s, measured.samples_per_s
 
 
-def _too_large(setting: Setting) -> bool:
-    """Say whether a program would certainly be too large to try, before it is written down."""
+def _least_messages(setting: Setting) -> int:
+    """Return how many messages an iteration has at least, before its program is written down."""
     options, workers = setting.strategy.options, setting.cluster.workers
     servers = getattr(options, "servers", 1)
     messages = workers * (workers if setting.strategy.kind == "allreduce" else servers)
     if getattr(options, "overlap", False) and hasattr(options, "servers"):
         messages *= sum(len(layer.tensors) for layer in setting.workload.layers)
-    return messages * (TRIAL_WARMUP + TRIAL_STEPS) > MOST_TRIED
+    return messages

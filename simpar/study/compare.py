@@ -108,7 +108,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
     row = Row(
         name=strategy.name,
         kind=strategy.kind,
-        label=label(meta, strategy.options.name, strategy.options.model_dump(exclude_unset=True)),
+        label=label(meta, strategy.options.model_dump(exclude_unset=True)),
         rank=0,
         fits=limit is None or meta["memory_bytes"] <= limit,
         workers=meta["workers"],
@@ -126,7 +126,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         samples_per_s=measured.samples_per_s,
         speedup=measured.samples_per_s / alone_per_s,
         breakdown=measured.breakdown,
-        bottleneck=bottleneck(setting, measured, progress) if advise else None,
+        bottleneck=bottleneck(setting, measured, advise, progress),
         staleness=measured.staleness,
         resources=tuple(measured.uses),
         engine=measured.trace.engine,
@@ -203,14 +203,16 @@ def explain(
     set: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Explanation:
-    """Return the median step of one strategy and what its end waited for.
+    """Return the median step of one strategy, by name or number, and what its end waited for.
 
     Raises:
         InputError: the scenario is wrong or has no such strategy.
         FitError: the strategy does not fit in memory.
     """
     scenario = as_scenario(scenario, set)
-    chosen = scenario.strategy(strategy)
+    named = {one.name for one in scenario.strategies}
+    by_number = strategy.isdecimal() and strategy not in named and int(strategy) < len(scenario.strategies)
+    chosen = scenario.strategies[int(strategy)] if by_number else scenario.strategy(strategy)
     setting, program = prepare(scenario, chosen), compile(scenario, chosen)
     row = _row(setting, program, True, lambda done, of: progress and progress(chosen.name, 1, 1, done, of))
     if row.measured is None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from simpar.program import Program
 from simpar.result import Measured
+from simpar.result.labels import size
 from simpar.scenario import Scenario
 from simpar.strategies import Setting
 from simpar.units import spell
+from simpar.workload.presets import MODELS
 
 UNEVEN = 1.05
 """Greatest load of a server over the mean from which on it is worth a word."""
@@ -51,7 +53,8 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
 def _of_pipeline(setting: Setting, measured: Measured) -> list[str]:
     meta, said, name = measured.program.meta, [], setting.strategy.name
     if meta["stages"] < meta["workers"]:
-        said.append(f"{name}: {meta['workers'] - meta['stages']} of {meta['workers']} workers have no stage")
+        idle = meta["workers"] - meta["stages"]
+        said.append(f"{name}: {idle} of {meta['workers']} workers {'has' if idle == 1 else 'have'} no stage")
     cut, network = meta["widest_cut"], setting.cluster.network
     if cut < 0 or network is None:
         return said
@@ -61,8 +64,8 @@ def _of_pipeline(setting: Setting, measured: Measured) -> list[str]:
     slowest = stage_s.index(max(stage_s))
     across = (
         f"the cut between {left} on w{cut} and {right} on w{cut + 1} "
-        f"({spell(meta['cut_bytes'][cut], 'size')} a step each way, {spell(each_way_s, 'duration')} on "
-        f"a link)"
+        f"({spell(meta['cut_bytes'][cut], 'size')} a step each way, 2 x {spell(each_way_s, 'duration')} "
+        f"on a link)"
     )
     computing = f"the slowest stage, w{slowest} ({spell(stage_s[slowest], 'duration')} of compute a step)"
     if 2 * each_way_s > stage_s[slowest]:
@@ -76,11 +79,15 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
     """Return why a strategy does not fit."""
     meta, limit = program.meta, setting.cluster.device.memory_bytes
     assert limit is not None, "what does not fit has a limit"
+    states = meta["memory_bytes"] - meta["activation_bytes"]
+    whose, kept = "", ""
+    if "fullest_stage" in meta:
+        whose = f" on w{meta['fullest_stage']}"
+        kept = f" of {meta['in_flight']} microbatches in flight"
     return [
-        f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')} and the "
-        f"device has {spell(limit, 'size')} (parameters {spell(setting.workload.parameter_bytes, 'size')}, "
-        f"activations of one batch "
-        f"{spell(setting.workload.activation_bytes * setting.workload.batch, 'size')})"
+        f"{setting.strategy.name} does not fit: it needs {size(meta['memory_bytes'])}{whose} and the "
+        f"device has {size(limit)} ({size(states)} of parameters, gradients and optimizer state, "
+        f"{size(meta['activation_bytes'])} of activations{kept})"
     ]
 
 
@@ -117,18 +124,22 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     reducing = any("algorithm" in program.meta for program in programs)
     if "collectives" in scenario.run.model_fields_set and not reducing:
         no_effect("run.collectives", "no strategy has a collective")
-    if scenario.model.seq is not None:
+    preset = scenario.model.preset
+    if scenario.model.seq is not None and (preset is None or MODELS[preset].seq is None):
         no_effect("model.seq", "this model has no sequence")
     if "seed" in scenario.run.model_fields_set:
         no_effect("run.seed", "nothing in this scenario is drawn at random")
     device = scenario.cluster.device
     if device is not None and device.memory_bandwidth is not None:
         no_effect("cluster.device.memory_bandwidth", "layers take their FLOPs over the device's rate")
+    for key in sorted(scenario.validation.model_fields_set):
+        no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.data.records is not None:
         no_effect("data.records", "no figure is counted by the epoch yet")
     for each, program in compiled:
         for option, why in _idle_options(each, program):
             no_effect(f"strategies[{each.strategy.name}].{option}", why)
+    said += _unanchored(scenario)
     measured = workload.measured_batch
     if measured is not None and measured != workload.batch:
         said.append(
@@ -140,6 +151,26 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             f"cluster.device times were measured at batch {cluster.device.measured_batch} and are scaled in "
             f"proportion to batch {workload.batch}"
         )
+    return said
+
+
+def _unanchored(scenario: Scenario) -> list[str]:
+    """Return what an override leaves behind: times and sizes that belonged to another batch or type."""
+    overridden = {path for path, place in scenario.source.values.items() if place[0] == "--set"}
+    device, said = scenario.cluster.device, []
+    timed = device is not None and device.forward is not None
+    if {("model", "batch"), ("model", "global_batch")} & overridden:
+        if timed and device is not None and device.batch is None:
+            said.append(
+                "model.batch was changed and cluster.device's times were not: they are taken as those of the "
+                "new batch (write cluster.device.batch, the batch they were measured at, and they are scaled)"
+            )
+        if scenario.model.layers is not None:
+            said.append(
+                "model.batch was changed: the layers' times and activations are taken as the new batch's"
+            )
+    if ("model", "dtype") in overridden and timed:
+        said.append("model.dtype was changed and cluster.device's times were not: only bytes follow the type")
     return said
 
 

@@ -10,18 +10,24 @@ makes, so branches and residual additions need nothing special::
 
 What it assumes:
 
-- A multiply-add is two FLOPs. Only convolutions and linear layers carry FLOPs; normalisation, pooling,
-  additions and biases count zero: they are bounded by memory traffic, not by arithmetic.
+- A multiply-add is two FLOPs. Only convolutions, linear layers and attention carry FLOPs; normalisation,
+  pooling, softmax, additions, biases and look-ups count zero: they are bounded by memory traffic, not by
+  arithmetic.
 - The backward pass costs twice the forward pass, one part for the gradients of the inputs and one for
   those of the weights. So it does for the first layer too, although nobody needs the data's gradient.
 - ReLU works in place and belongs to the layer before it. Flattening is a view. Neither is a layer here.
-- Shapes are those of one sample: ``(channels, height, width)`` or ``(features,)``.
+- Attention computes every pair of tokens, masked or not, and leaves only its result in memory: scores
+  and their softmax stay in the kernel, as in FlashAttention. That kernel's recomputation of the scores
+  in the backward pass is not counted.
+- Shapes are those of one sample: ``(channels, height, width)``, ``(features,)`` or ``(tokens, features)``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from simpar.workload.layers import Layer, Tensor
 
@@ -30,16 +36,29 @@ BACKWARD_PER_FORWARD = 2.0
 
 _DATA = -1
 
+Square = int | tuple[int, int]
+"""Height and width, or one number for both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """What an operation makes: its shape for one sample, and the layer that holds it."""
 
     shape: tuple[int, ...]
-    """``(channels, height, width)`` or ``(features,)``."""
+    """``(channels, height, width)``, ``(features,)`` or ``(tokens, features)``."""
 
     layer: int
     """Index of the layer; -1 for the data."""
+
+
+class Part(NamedTuple):
+    """One of several linear layers that read the same."""
+
+    features: int
+    """Features that it makes."""
+
+    bias: bool = False
+    """Whether it adds a bias."""
 
 
 class Builder:
@@ -63,42 +82,124 @@ class Builder:
         x: Output,
         channels: int,
         *,
-        kernel: int,
+        kernel: Square,
         stride: int = 1,
-        padding: int = 0,
+        padding: Square = 0,
         bias: bool = False,
     ) -> Output:
-        """Add a square two-dimensional convolution: ``k * k * c_in * c_out * h * w`` multiply-adds.
+        """Add a two-dimensional convolution: ``k_h * k_w * c_in * c_out * h * w`` multiply-adds.
 
         Raises:
             ValueError: *x* is no ``(channels, height, width)``, or the kernel does not fit into it.
         """
         inside, height, width = _window(name, x, kernel, stride, padding)
-        weight = channels * inside * kernel * kernel
+        weight = channels * inside * prod(_pair(kernel))
         tensors = _tensors(name, weight=weight, bias=channels if bias else 0)
         return self._add(
             name, "conv", (channels, height, width), (x,), tensors, 2.0 * weight * height * width
         )
 
-    def linear(self, name: str, x: Output, features: int, *, bias: bool = True) -> Output:
-        """Add a fully connected layer: ``f_in * f_out`` multiply-adds.
+    def linear(self, name: str, x: Output, features: int, *, bias: bool = True, tied: bool = False) -> Output:
+        """Add a fully connected layer: ``f_in * f_out`` multiply-adds for each token.
+
+        A *tied* layer computes with a weight that an earlier layer owns, and has no tensor of its own.
 
         Raises:
-            ValueError: *x* is not flat.
+            ValueError: *x* is neither flat nor a row of tokens.
         """
-        if len(x.shape) != 1:
+        if tied:
+            return self.linears(name, x, {}, features)
+        part = Part(features, bias)
+        return self.linears(name, x, {"": part}, features)
+
+    def linears(self, name: str, x: Output, parts: Mapping[str, Part], features: int) -> Output:
+        """Add fully connected layers that read *x* together and are kept as *features* side by side.
+
+        Args:
+            parts: features and bias of each; its tensors are called ``name.part.weight``. Where there
+                are none the layer is tied: it has no tensor of its own.
+            features: what is kept for each token; the sum of those of *parts* where there are any.
+
+        Raises:
+            ValueError: *x* is neither flat nor a row of tokens.
+        """
+        if len(x.shape) > 2:
             raise ValueError(f"{name}: a linear layer reads (features,), not {x.shape}; flatten it first")
-        weight = features * x.shape[0]
-        tensors = _tensors(name, weight=weight, bias=features if bias else 0)
-        return self._add(name, "linear", (features,), (x,), tensors, 2.0 * weight)
+        *tokens, inside = x.shape
+        tensors = tuple(
+            tensor
+            for part, (made, bias) in parts.items()
+            for tensor in _tensors(
+                f"{name}.{part}" if part else name, weight=made * inside, bias=made if bias else 0
+            )
+        )
+        flops = 2.0 * features * inside * prod(tokens)
+        return self._add(name, "linear", (*tokens, features), (x,), tensors, flops)
 
     def norm(self, name: str, x: Output) -> Output:
         """Add a batch normalisation with a weight and a bias for each channel."""
         tensors = _tensors(name, weight=x.shape[0], bias=x.shape[0])
         return self._add(name, "norm", x.shape, (x,), tensors)
 
-    def max_pool(self, name: str, x: Output, *, kernel: int, stride: int, padding: int = 0) -> Output:
-        """Add a square maximum pooling.
+    def layer_norm(self, name: str, x: Output, *, bias: bool = True) -> Output:
+        """Add a normalisation over features: a weight for each, and a *bias* unless it is an RMSNorm."""
+        features = x.shape[-1]
+        tensors = _tensors(name, weight=features, bias=features if bias else 0)
+        return self._add(name, "norm", x.shape, (x,), tensors)
+
+    def embedding(self, name: str, tokens: int, features: int, rows: Mapping[str, int]) -> Output:
+        """Add a look-up of *tokens* in tables of so many *rows* each, whose results are added up."""
+        tensors = tuple(Tensor(f"{table}.weight", count * features) for table, count in rows.items())
+        return self._add(name, "embedding", (tokens, features), (), tensors)
+
+    def attention(self, name: str, qkv: Output, *, heads: int, kv_heads: int) -> Output:
+        """Add what is between the projections: ``2 * tokens^2 * heads * d`` multiply-adds.
+
+        Half of them multiply queries by keys, half the softmax of that by values. *qkv* holds the
+        queries of *heads* heads and the keys and values of *kv_heads*, of *d* features each.
+
+        Raises:
+            ValueError: the features do not divide into so many heads.
+        """
+        tokens, features = qkv.shape
+        width, rest = divmod(features, heads + 2 * kv_heads)
+        if rest:
+            raise ValueError(f"{name}: {features} features are not {heads} + 2 x {kv_heads} equal heads")
+        flops = 4.0 * tokens * tokens * heads * width
+        return self._add(name, "attention", (tokens, heads * width), (qkv,), (), flops)
+
+    def activation(self, name: str, x: Output, *, gated: bool = False) -> Output:
+        """Add a function of each element whose input must be kept; *gated* halves the features."""
+        *tokens, features = x.shape
+        return self._add(name, "activation", (*tokens, features // 2 if gated else features), (x,))
+
+    def experts(
+        self,
+        name: str,
+        x: Output,
+        parts: Mapping[str, int],
+        features: int,
+        *,
+        experts: int,
+        active: int,
+        chosen: Output,
+    ) -> Output:
+        """Add layers of which *active* of *experts* compute each token, as *chosen* by a router.
+
+        Args:
+            parts: elements of each weight of one expert, all of them used for each of its tokens.
+            features: what is kept for each token, over all of its active experts.
+        """
+        tensors = tuple(
+            Tensor(f"{name}.{expert}.{part}.weight", elements)
+            for expert in range(experts)
+            for part, elements in parts.items()
+        )
+        flops = 2.0 * active * sum(parts.values()) * x.shape[0]
+        return self._add(name, "experts", (x.shape[0], features), (x, chosen), tensors, flops)
+
+    def pool(self, name: str, x: Output, *, kernel: int, stride: int, padding: int = 0) -> Output:
+        """Add a square pooling, of the maximum or the average: the costs are the same.
 
         Raises:
             ValueError: *x* is no ``(channels, height, width)``, or the kernel does not fit into it.
@@ -119,9 +220,24 @@ class Builder:
             raise ValueError(f"{name}: cannot add {a.shape} and {b.shape}")
         return self._add(name, "add", a.shape, (a, b))
 
+    def concat(self, name: str, *parts: Output) -> Output:
+        """Add a concatenation of channels, which copies.
+
+        Raises:
+            ValueError: the other dimensions differ.
+        """
+        rest = parts[0].shape[1:]
+        if any(part.shape[1:] != rest for part in parts):
+            raise ValueError(f"{name}: cannot join {', '.join(str(part.shape) for part in parts)}")
+        return self._add(name, "concat", (sum(part.shape[0] for part in parts), *rest), parts)
+
     def flatten(self, x: Output) -> Output:
         """Return *x* seen as ``(features,)``; a view, no layer."""
         return Output((prod(x.shape),), x.layer)
+
+    def first_token(self, x: Output) -> Output:
+        """Return the first of the tokens of *x*; a view, no layer."""
+        return Output(x.shape[1:], x.layer)
 
     def _add(
         self,
@@ -146,18 +262,20 @@ class Builder:
         return Output(shape, len(self._layers) - 1)
 
 
-def _window(name: str, x: Output, kernel: int, stride: int, padding: int) -> tuple[int, int, int]:
-    """Return the shape that a sliding window of side *kernel* leaves, with the channels of *x*."""
+def _window(name: str, x: Output, kernel: Square, stride: int, padding: Square) -> tuple[int, int, int]:
+    """Return the shape that a sliding window leaves, with the channels of *x*."""
     if len(x.shape) != 3:
         raise ValueError(f"{name}: a window slides over (channels, height, width), not {x.shape}")
-    channels, height, width = x.shape
-    if min(height, width) + 2 * padding < kernel:
+    channels, *sides = x.shape
+    padded = [side + 2 * more for side, more in zip(sides, _pair(padding), strict=True)]
+    if any(side < window for side, window in zip(padded, _pair(kernel), strict=True)):
         raise ValueError(f"{name}: a kernel of {kernel} does not fit into {x.shape} padded by {padding}")
-    return (
-        channels,
-        (height + 2 * padding - kernel) // stride + 1,
-        (width + 2 * padding - kernel) // stride + 1,
-    )
+    height, width = ((s - window) // stride + 1 for s, window in zip(padded, _pair(kernel), strict=True))
+    return channels, height, width
+
+
+def _pair(value: Square) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
 
 
 def _tensors(layer: str, *, weight: int, bias: int) -> tuple[Tensor, ...]:

@@ -2,7 +2,8 @@
 
 Profiles and inline layers give times and activations for one batch, FLOPs for one sample. Times stay
 as measured, together with the batch they belong to; activations are divided by it. In a model with
-measured times a layer without any takes none.
+measured times a layer without any takes none. A sample of a transformer preset is a sequence of
+``model.seq`` tokens.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ def build(scenario: Scenario) -> Workload:
 
     Raises:
         InputError: the global batch does not divide by the workers, the element type is not the one that
-            a profile was measured with, or two tensors have the same name.
+            a profile was measured with, a sequence is longer than the model's positions, or two tensors
+            have the same name.
     """
-    problems = [*_batch_problems(scenario), *_dtype_problems(scenario)]
+    problems = [*_batch_problems(scenario), *_dtype_problems(scenario), *_seq_problems(scenario)]
     if problems:
         raise InputError(problems)
     batch = _batch(scenario)
@@ -69,6 +71,15 @@ def _dtype_problems(scenario: Scenario) -> list[Problem]:
     ]
 
 
+def _seq_problems(scenario: Scenario) -> list[Problem]:
+    model = scenario.model
+    longest = None if model.preset is None else MODELS[model.preset].longest
+    if model.seq is None or longest is None or model.seq <= longest:
+        return []
+    message = f"{model.seq} tokens are more than the {longest} positions of {model.preset}"
+    return [scenario.problem("model.seq", message, f"write {longest} or less")]
+
+
 def _batch(scenario: Scenario) -> int:
     """Return the samples that one worker's step trains on."""
     model = scenario.model
@@ -85,7 +96,7 @@ def _preset(scenario: Scenario, key: str, batch: int) -> Workload:
     return Workload(
         name=model.name or preset.name,
         unit=model.unit if "unit" in model.model_fields_set else preset.unit,
-        layers=preset.layers(DTYPE_BYTES[model.dtype]),
+        layers=preset.layers(DTYPE_BYTES[model.dtype], model.seq),
         batch=batch,
         dtype=model.dtype,
     )

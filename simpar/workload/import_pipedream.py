@@ -30,6 +30,7 @@ from math import prod
 from pathlib import Path
 
 from simpar.workload.pipedream_graph import Node, Reader, order
+from simpar.workload.profile_text import LayerText, profile_text
 
 ELEMENT_BYTES = 4
 """Bytes of one float32 element."""
@@ -56,9 +57,6 @@ _KINDS = {
     "__getitem__": "view",
 }
 """Kinds of layers by the first word of their description; others are that word in lower case."""
-
-_YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
-"""Words that some YAML readers do not take for text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,34 +181,31 @@ def read(
 
 def dump(profile: ImportedProfile) -> str:
     """Return the text of a profile file, YAML; the figures are those of the graph, to the digit."""
-    lines = [
-        f"# What does each layer of {_printable(profile.name)} cost? Measured by PipeDream's profiler.",
-        f"# Times and activations are those of one batch of {profile.batch}; loading the data is left out.",
-        f"name: {_text(profile.name)}",
-        f"unit: {_text(profile.unit)}",
-        f"batch: {profile.batch}",
-        f"dtype: {_text(profile.dtype)}",
-        f"source: {_text(profile.source)}",
-        "layers:",
-    ]
-    before: tuple[str, ...] = ()
-    for layer in profile.layers:
-        fields = {
-            "name": _text(layer.name),
-            "kind": _text(layer.kind),
-            "forward": f"{layer.forward_ms:f} ms",
-            "backward": f"{layer.backward_ms:f} ms",
-            "activation": f"{layer.activation} B",
-        }
-        if layer.tensors:
-            tensors = ", ".join(f"{_text(name)}: {elements}" for name, elements in layer.tensors)
-            fields["parameters"] = f"{{{tensors}}}"
-        if layer.inputs != before:
-            fields["inputs"] = f"[{', '.join(map(_text, layer.inputs))}]"
-        mapping = ", ".join(f"{key}: {value}" for key, value in fields.items())
-        lines.append(f"  - {{{mapping}}}  # {_printable(layer.description)}")
-        before = (layer.name,)
-    return "\n".join(lines) + "\n"
+    return profile_text(
+        (
+            f"What does each layer of {profile.name} cost? Measured by PipeDream's profiler.",
+            f"Times and activations are those of one batch of {profile.batch}; loading the data is left out.",
+        ),
+        {
+            "name": profile.name,
+            "unit": profile.unit,
+            "batch": profile.batch,
+            "dtype": profile.dtype,
+            "source": profile.source,
+        },
+        (
+            LayerText(
+                name=layer.name,
+                kind=layer.kind,
+                costs={"forward": f"{layer.forward_ms:f} ms", "backward": f"{layer.backward_ms:f} ms"},
+                activation=f"{layer.activation} B",
+                tensors=layer.tensors,
+                inputs=layer.inputs,
+                comment=layer.description,
+            )
+            for layer in profile.layers
+        ),
+    )
 
 
 def _layers(ordered: list[Node], edges: dict[str, set[str]]) -> tuple[ImportedLayer, ...]:
@@ -286,22 +281,3 @@ def _batch(layers: tuple[ImportedLayer, ...]) -> int | None:
         if conv and (not int(conv[2]) or layer.activation % (ELEMENT_BYTES * int(conv[2]) * batch)):
             return None
     return batch
-
-
-def _text(value: str) -> str:
-    """Return *value* as a YAML scalar that is read back as this very text."""
-    if re.fullmatch(r"[A-Za-z_]\w*", value, re.ASCII) and value.lower() not in _YAML_WORDS:
-        return value
-    return '"' + "".join(_escaped(letter) for letter in value) + '"'
-
-
-def _escaped(letter: str) -> str:
-    """Return *letter* as it stands between double quotes in YAML."""
-    if letter in '"\\':
-        return "\\" + letter
-    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
-
-
-def _printable(value: str) -> str:
-    """Return *value* with everything replaced that a YAML comment must not hold."""
-    return "".join(letter if letter.isprintable() else "?" for letter in value)

@@ -20,9 +20,9 @@ def test_parameter_server_holds_weights_momentum_and_one_sum():
     assert memory.parameter_server(50, optimizer_copies=2) == 200
 
 
-def test_gpipe_stages_together_hold_one_model_and_the_whole_minibatch():
+def test_pipeline_stages_together_hold_one_model_and_the_whole_minibatch():
     """Two stages, 70 and 30 bytes of parameters, 6 and 4 bytes of activations a microbatch, four of them."""
-    stages = [memory.gpipe_stage(70, 6, 4), memory.gpipe_stage(30, 4, 4)]
+    stages = [memory.pipeline_stage(70, 6, 4), memory.pipeline_stage(30, 4, 4)]
     assert stages == [234, 106]
     assert sum(stages) == memory.all_reduce_worker(100, 40)
 
@@ -33,8 +33,8 @@ def test_gpipe_stages_together_hold_one_model_and_the_whole_minibatch():
         (lambda: memory.all_reduce_worker(-1, 0), "parameter_bytes"),
         (lambda: memory.all_reduce_worker(1, -1), "activation_bytes"),
         (lambda: memory.server_fed_worker(1, -1), "activation_bytes"),
-        (lambda: memory.gpipe_stage(1, -1, 1), "microbatch_activation_bytes"),
-        (lambda: memory.gpipe_stage(1, 1, 0), "microbatches"),
+        (lambda: memory.pipeline_stage(1, -1, 1), "microbatch_activation_bytes"),
+        (lambda: memory.pipeline_stage(1, 1, 0), "in_flight"),
         (lambda: memory.parameter_server(1, -1), "optimizer_copies"),
     ],
 )

@@ -1,23 +1,14 @@
 import datetime
-from pathlib import Path
 
 import pytest
-import yaml
+from hardware_tables import FIGURE, shipped_text, table_text
 
-import simpar.hardware
 from simpar.errors import InputError
 from simpar.hardware.devices import device_table, load_devices, read_devices
 from simpar.scenario.presets import DEVICE_PRESETS
 
 RESNET_50_MULTIPLY_ADDS = 4.089e9
 """Of one 224 x 224 image, forward; torchvision counts 4.09e9 for the same model."""
-
-FIGURE = {
-    "value": "10 TFLOP/s",
-    "source": "a datasheet",
-    "url": "https://example.org/sheet.pdf",
-    "checked": "2026-01-31",
-}
 
 
 def _table(**changes):
@@ -29,16 +20,7 @@ def _table(**changes):
         "peak": {"float32": dict(FIGURE)},
         "efficiency": {"float32": {**FIGURE, "value": 0.5, "note": "5 of 10 TFLOP/s"}},
     }
-    for path, value in changes.items():
-        *above, last = path.split("__")
-        place = entry
-        for key in above:
-            place = place.setdefault(key, {})
-        if value is None:
-            del place[last]
-        else:
-            place[last] = value
-    return yaml.safe_dump({"devices": {"toy": entry}}, sort_keys=False)
+    return table_text("devices", entry, changes)
 
 
 def test_presets_are_the_names_that_a_scenario_may_write():
@@ -91,9 +73,7 @@ def test_every_number_shipped_says_where_it_comes_from_and_when_it_was_checked()
 
 def test_no_device_is_in_the_data_and_not_in_the_table():
     """Counted in the text itself, so that a reader which drops entries is found out."""
-    (folder,) = simpar.hardware.__path__
-    text = (Path(folder) / "devices.yaml").read_text(encoding="utf-8")
-    assert text.count(" value: ") == len(device_table())
+    assert shipped_text("devices.yaml").count(" value: ") == len(device_table())
 
 
 def test_a_sound_table_is_read_in_si():

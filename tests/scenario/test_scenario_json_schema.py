@@ -85,7 +85,7 @@ def test_a_valid_file_satisfies_the_schema(tmp_path, validator, text):
         ("- ps-async:", "- ps-asnc:"),
         ("servers: 2", "srvers: 2"),
         ("servers: 2", "servers: 0"),
-        ("schedule: gpipe", "schedule: 1f1b"),
+        ("schedule: gpipe", "schedule: 1f2b"),
         ("seed: 3", "sed: 3"),
         ("validate:", "prices:"),
         ("efficiency: 0.9", "efficiency: 1.1"),

@@ -87,7 +87,7 @@ def test_everything_is_said_at_once(problems):
     )
     assert problems(text) == [
         "s.yaml:3:17: model.preset: unknown model preset 'resnet50'; "
-        "did you mean 'resnet-50'? (known: resnet-50, vgg-16)",
+        "did you mean 'resnet-50'? ('simpar presets' lists all)",
         "s.yaml:5:12: cluster.workers: 0 is zero, and may not be; write a whole number from 1 to 100000",
         "s.yaml:7:33: network.latncy: unknown key 'latncy'; did you mean 'latency'?",
         "s.yaml:9:24: strategies[0].servers: -1 is less than 1; write a whole number from 1 to 100000",

@@ -126,7 +126,7 @@ def test_servers_that_hold_nothing_are_said(compared):
 
 def test_workers_without_a_stage_are_said(compared):
     row = compared(strategies="pipeline: {stages: 1, microbatches: 2}")["pipeline"]
-    assert "pipeline: 1 of 2 workers have no stage" in row.notes
+    assert "pipeline: 1 of 2 workers has no stage" in row.notes
 
 
 def test_times_of_another_batch_are_said_to_be_scaled(tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpar.workload.placement import POLICIES, loads, place
-from simpar.workload.presets_vision import vgg_11, vgg_16
+from simpar.workload.presets_vision import vgg_16
 
 TENSORS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5000)), max_size=30)
 SERVERS = st.integers(1, 9)
@@ -126,22 +126,6 @@ def test_round_robin_puts_all_of_fc6_on_one_server():
 
     assert loads(slices, 4)[home] >= 25088 * 4096
     assert max(loads(slices, 4)) == loads(slices, 4)[home]
-
-
-@pytest.mark.parametrize(
-    ("servers", "round_robin", "balanced"),
-    [(2, 1.9998, 1.5469), (4, 3.3325, 3.0937), (8, 6.2586, 6.1874), (16, 12.3751, 12.3749)],
-)
-def test_imbalance_of_vgg_11_is_the_published_one(servers, round_robin, balanced):
-    """Whole tensors in turn, and largest first, with the tensor list of VGG-11 (132,863,336 parameters).
-
-    Source: the tensor list of pengyanghua/optimus, mxnet/PAA/model_shapes.txt, placed independently of
-    this code; four decimals.
-    """
-    tensors = tensors_of(vgg_11(4))
-
-    assert imbalance(tensors, servers, "round_robin") == pytest.approx(round_robin, abs=6e-5)
-    assert imbalance(tensors, servers, "balanced") == pytest.approx(balanced, abs=6e-5)
 
 
 @pytest.mark.parametrize(

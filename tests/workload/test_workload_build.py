@@ -154,3 +154,38 @@ def test_workloads_load_without_pydantic():
     code = "import simpar.workload, sys; sys.exit('pydantic' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_sample_of_a_transformer_is_a_sequence_of_seq_tokens(tmp_path):
+    """Half as many tokens halve the activations and leave the parameters alone, positions included."""
+    whole = build(scenario(tmp_path, "{preset: gpt2, batch: 4}"))
+    half = build(scenario(tmp_path, "{preset: gpt2, batch: 4, seq: 512}"))
+
+    assert (whole.name, whole.unit) == ("GPT-2", "sequences")
+    assert whole.parameters == half.parameters == 124_439_808
+    assert whole.activation_bytes == 2 * half.activation_bytes
+    assert 2 < whole.forward_flops / half.forward_flops < 4
+
+
+def test_sequences_longer_than_the_positions_are_refused(tmp_path):
+    with pytest.raises(InputError) as caught:
+        build(scenario(tmp_path, "{preset: bert-base, batch: 4, seq: 513}"))
+    [problem] = caught.value.problems
+    assert str(problem).endswith(
+        "scenario.yaml:1:43: model.seq: 513 tokens are more than the 512 positions of bert-base; "
+        "write 512 or less"
+    )
+
+
+def test_rotary_positions_have_no_limit(tmp_path):
+    workload = build(scenario(tmp_path, "{preset: llama-2-7b, batch: 1, seq: 100000}"))
+
+    assert workload.layers[0].activation_bytes == 4 * 100_000 * 4096
+
+
+def test_images_have_no_sequence(tmp_path):
+    one, other = (
+        build(scenario(tmp_path, f"{{preset: vgg-16, batch: 1{more}}}")) for more in ("", ", seq: 9")
+    )
+
+    assert one.layers == other.layers

@@ -1,12 +1,18 @@
 """The shipped models against the papers that define them and torchvision's published counts."""
 
-import pytest
+import json
+import time
 
+import pytest
+from click.testing import CliRunner
+
+from simpar.cli.presets_ import command
 from simpar.scenario.presets import MODEL_PRESETS
 from simpar.workload.builder import Builder
 from simpar.workload.layers import DTYPE_BYTES
 from simpar.workload.presets import MODELS
-from simpar.workload.presets_vision import resnet_50, vgg_11, vgg_16
+from simpar.workload.presets_inception import inception_v3
+from simpar.workload.presets_vision import mlp, resnet_50, vgg_11, vgg_16
 
 
 def multiply_adds(layers):
@@ -18,23 +24,73 @@ def by_name(layers):
 
 
 @pytest.mark.parametrize(
-    ("layers", "parameters", "tensors", "giga_multiply_adds"),
+    ("name", "parameters", "tensors", "giga_multiply_adds"),
     [
-        # torchvision 0.15, ResNet50_Weights: num_params and _ops (multiply-adds, in 1e9);
-        # 53 convolutions, 53 batch normalisations with 2 tensors each, fc with 2
-        (resnet_50(4), 25_557_032, 53 + 2 * 53 + 2, 4.089),
-        # torchvision 0.15, VGG16_Weights; 13 convolutions and 3 linear layers with 2 tensors each
-        (vgg_16(4), 138_357_544, 2 * 16, 15.47),
-        # torchvision 0.15, VGG11_Weights; 8 convolutions and 3 linear layers
-        (vgg_11(4), 132_863_336, 2 * 11, 7.609),
+        # torchvision 0.15, pytorch.org/vision/stable/models: num_params and _ops (multiply-adds, in 1e9).
+        # Tensors: a convolution has one, and two of its normalisation; a linear layer two. So do VGG's and
+        # AlexNet's convolutions.
+        ("resnet-18", 11_689_512, 20 * 3 + 2, 1.814),
+        ("resnet-34", 21_797_672, 36 * 3 + 2, 3.664),
+        ("resnet-50", 25_557_032, 53 * 3 + 2, 4.089),
+        ("resnet-101", 44_549_160, 104 * 3 + 2, 7.801),
+        ("resnet-152", 60_192_808, 155 * 3 + 2, 11.514),
+        ("vgg-11", 132_863_336, 11 * 2, 7.609),
+        ("vgg-16", 138_357_544, 16 * 2, 15.47),
+        ("vgg-19", 143_667_240, 19 * 2, 19.632),
+        ("alexnet", 61_100_840, 8 * 2, 0.714),
     ],
-    ids=["resnet-50", "vgg-16", "vgg-11"],
 )
-def test_counts_are_those_that_torchvision_publishes(layers, parameters, tensors, giga_multiply_adds):
+def test_counts_are_those_that_torchvision_publishes(name, parameters, tensors, giga_multiply_adds):
+    layers = MODELS[name].layers(4)
+
     assert sum(layer.parameters for layer in layers) == parameters
     assert sum(len(layer.tensors) for layer in layers) == tensors
     # published with three or two decimals
     assert multiply_adds(layers) / 1e9 == pytest.approx(giga_multiply_adds, abs=0.0006)
+
+
+def test_inception_v3_counts_as_torchvision_and_keras_publish():
+    """torchvision's num_params has the auxiliary classifier, its _ops have not: they run the model once.
+
+    Without it, 23.8 million (Szegedy et al. say "less than 25 million"); the list of tensors that
+    pengyanghua/optimus has of MXNet's model has 284 tensors and 23,834,568 parameters.
+    """
+    whole, main = MODELS["inception-v3"].layers(4), inception_v3(4, auxiliary=False)
+
+    assert sum(layer.parameters for layer in whole) == 27_161_264
+    assert sum(layer.parameters for layer in main) == 23_834_568
+    assert sum(len(layer.tensors) for layer in main) == 284
+    assert multiply_adds(main) / 1e9 == pytest.approx(5.713, abs=0.0006)
+    assert multiply_adds(whole) / 1e9 == pytest.approx(5.713, rel=0.005)
+
+
+def test_inception_v3_has_the_shapes_of_its_paper():
+    """Szegedy et al., Table 1: 35 x 35, then 17 x 17 x 768, then 8 x 8 x 1280, and 8 x 8 x 2048 at last."""
+    layers = by_name(MODELS["inception-v3"].layers(4))
+
+    assert layers["maxpool2"].activation_bytes == 4 * 192 * 35 * 35
+    assert layers["Mixed_6a"].activation_bytes == 4 * 768 * 17 * 17
+    assert layers["Mixed_7a"].activation_bytes == 4 * 1280 * 8 * 8
+    assert layers["Mixed_7c"].activation_bytes == 4 * 2048 * 8 * 8
+
+
+def test_mlp_by_hand():
+    """784-128-64-10: 784 * 128 + 128, 128 * 64 + 64, 64 * 10 + 10."""
+    layers = MODELS["mlp"].layers(4)
+
+    assert [layer.parameters for layer in layers] == [100_480, 8_256, 650]
+    assert multiply_adds(layers) == 784 * 128 + 128 * 64 + 64 * 10
+    assert [layer.activation_bytes for layer in layers] == [4 * 128, 4 * 64, 4 * 10]
+    with pytest.raises(ValueError, match="not the sizes"):
+        mlp((784,), 4)
+
+
+def test_basic_blocks_and_bottlenecks_read_their_shortcuts():
+    layers = by_name(MODELS["resnet-18"].layers(4))
+    names = list(layers)
+
+    assert {names[i] for i in layers["layer2.0.add"].inputs} == {"layer2.0.bn2", "layer2.0.downsample.1"}
+    assert {names[i] for i in layers["layer1.0.add"].inputs} == {"layer1.0.bn2", "maxpool"}
 
 
 def test_resnet_50_as_in_the_paper_takes_3_8_billion_multiply_adds():
@@ -101,6 +157,7 @@ def test_residual_addition_reads_the_block_and_its_shortcut():
 
 @pytest.mark.parametrize("name", MODELS)
 def test_layers_are_well_formed(name):
+    """One layer is read by none: the last; Inception's auxiliary classifier is a second end."""
     layers = MODELS[name].layers(4)
     tensors = [tensor.name for layer in layers for tensor in layer.tensors]
 
@@ -111,9 +168,11 @@ def test_layers_are_well_formed(name):
         assert all(0 <= read < i for read in layer.inputs)
         assert i == 0 or layer.inputs
         assert layer.backward_flops == 2 * layer.forward_flops
-        assert (layer.forward_flops > 0) == (layer.kind in {"conv", "linear"})
+        assert (layer.forward_flops > 0) == (layer.kind in {"conv", "linear", "attention"})
+        assert layer.activation_bytes > 0
     read_somewhere = {read for layer in layers for read in layer.inputs}
-    assert read_somewhere == set(range(len(layers) - 1))
+    ends = {layers[i].name for i in range(len(layers) - 1)} - {layers[i].name for i in read_somewhere}
+    assert ends == ({"AuxLogits.fc"} if name == "inception-v3" else set())
 
 
 def test_activations_scale_with_the_element_type_and_nothing_else_does():
@@ -128,10 +187,32 @@ def test_every_name_that_a_scenario_may_give_has_a_model():
 
 
 def test_display_names_and_units():
-    assert {key: (model.name, model.unit) for key, model in MODELS.items()} == {
-        "resnet-50": ("ResNet-50", "images"),
-        "vgg-16": ("VGG-16", "images"),
-    }
+    assert {model.unit for model in MODELS.values()} == {"images", "sequences"}
+    assert all((model.unit == "sequences") == (model.seq is not None) for model in MODELS.values())
+    assert (MODELS["resnet-50"].name, MODELS["llama-2-7b"].name) == ("ResNet-50", "Llama 2 7B")
+    assert len({model.name for model in MODELS.values()}) == len(MODELS)
+    assert all(model.source for model in MODELS.values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_has_a_table_of_its_layers(name):
+    layers = MODELS[name].layers(4)
+    done = CliRunner().invoke(command, ["models", name, "--json"])
+    rows = json.loads(done.stdout)["models"]
+
+    assert done.exit_code == 0
+    assert [row["layer"] for row in rows] == [layer.name for layer in layers]
+    assert sum(row["parameters"] for row in rows) == sum(layer.parameters for layer in layers)
+
+
+def test_the_summary_of_all_models_is_quick():
+    """Under a second of computing, all the layers of all the models included."""
+    begun = time.process_time()
+    done = CliRunner().invoke(command, ["models"])
+
+    assert time.process_time() - begun < 1
+    assert all(name in done.stdout for name in MODELS)
+    assert "4096 tokens" in done.stdout
 
 
 def test_builder_refuses_shapes_that_do_not_fit():
@@ -143,9 +224,20 @@ def test_builder_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match="kernel of 7 does not fit"):
         net.conv("conv", image, 8, kernel=7)
     with pytest.raises(ValueError, match="slides over"):
-        net.max_pool("pool", net.flatten(image), kernel=2, stride=2)
+        net.pool("pool", net.flatten(image), kernel=2, stride=2)
     with pytest.raises(ValueError, match="cannot add"):
         net.add("add", image, net.flatten(image))
+    with pytest.raises(ValueError, match="cannot join"):
+        net.concat("concat", image, net.data(3, 5, 4))
+
+
+def test_rectangular_kernels_cost_what_their_area_says():
+    """1 x 7 over 3 channels into 8, padded so that 4 x 9 pixels stay."""
+    net = Builder(4)
+    out = net.conv("row", net.data(3, 4, 9), 8, kernel=(1, 7), padding=(0, 3))
+
+    assert out.shape == (8, 4, 9)
+    assert net.layers()[0].forward_flops == 2 * 7 * 3 * 8 * 4 * 9
 
 
 def test_addition_of_an_output_to_itself_reads_one_layer():

@@ -1,0 +1,92 @@
+"""What tests of several rooms share."""
+
+import itertools
+import json
+
+import pytest
+
+import simpar
+from simpar.result import Measured
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory):
+    """Return a function that writes a scenario of a few numbers, all of them SI, and loads it."""
+    folder, numbers = tmp_path_factory.mktemp("scenes"), itertools.count()
+
+    def write(
+        *strategies,
+        layers=((1.0, 2.0, 1000, 0.0),),
+        workers=2,
+        speed=None,
+        bandwidth=1000.0,
+        latency=0.0,
+        overhead=0.0,
+        sharing="fair",
+        server_bandwidth=None,
+        server=None,
+        device=None,
+        model=None,
+        run=None,
+        batch=1,
+    ):
+        """Return the scenario.
+
+        Args:
+            strategies: kinds, or mappings from a kind to its options.
+            layers: (forward seconds, backward seconds, parameters of 4 bytes, bytes of the output).
+            server: add_rate and update_rate in bytes per second, threads.
+            model: instead of *layers*.
+        """
+        network = {
+            "bandwidth": f"{bandwidth!r} B/s",
+            "latency": f"{latency!r} s",
+            "overhead": f"{overhead!r} s",
+            "sharing": sharing,
+        }
+        if server_bandwidth is not None:
+            network["server_bandwidth"] = f"{server_bandwidth!r} B/s"
+        written = [
+            {
+                "name": f"l{index}",
+                "forward": f"{forward!r} s",
+                "backward": f"{backward!r} s",
+                "parameters": parameters,
+                "activation": f"{output!r} B",
+            }
+            for index, (forward, backward, parameters, output) in enumerate(layers)
+        ]
+        cluster = {"workers": workers}
+        if speed is not None:
+            cluster["speed"] = list(speed)
+        if device is not None:
+            cluster["device"] = device
+        if server:
+            cluster["server"] = {
+                key: value if key == "threads" else f"{value!r} B/s" for key, value in server.items()
+            }
+        data = {
+            "name": "scene",
+            "model": (model or {"layers": written}) | {"batch": batch},
+            "cluster": cluster,
+            "network": network,
+            "strategies": list(strategies),
+            "run": {"steps": 4, "warmup": 2} | (run or {}),
+        }
+        file = folder / f"scene-{next(numbers)}.yaml"
+        file.write_text(json.dumps(data))
+        return simpar.load(file)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def measure():
+    """Return a function from a scenario, and a strategy where there are several, to its figures."""
+
+    def run(scenario, name=None):
+        program = simpar.compile(scenario, name or scenario.strategies[0].name)
+        assert program.check() == []
+        return Measured(simpar.simulate(program))
+
+    return run
