@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from simpar.errors import Problem
-from simpar.program.graph import NODE_TASK, SHORTEST_S, Program, Resource
+from simpar.program.graph import NODE_TASK, SHORTEST_S, Program
 
 MOST_NAMED = 8
 """Tasks named in one problem; a cycle of thousands is not more helpful than its beginning."""
@@ -153,13 +153,12 @@ def _check_order(program: Program, say: Say) -> None:
                 "starts an iteration without any delay",
                 "a lag above 0, or from the end",
             )
-        if at_start and lag == 0 and r >= 0 and not _grants_by_rank(program.resources[r]):
+        if at_start and lag == 0 and r >= 0 and program.resources[r].discipline == "priority":
             say(
                 _arrow(program, edge),
-                "leaves the start of a task on a resource of priorities or several places without delay",
+                "leaves the start of a task on a priority resource without delay",
                 "a lag above 0",
             )
-    _check_carried_starts(program, least_lag, say)
     ready = [task for task in range(len(program.tasks)) if awaited[task] == 0]
     done = 0
     while ready:
@@ -172,38 +171,6 @@ def _check_order(program: Program, say: Say) -> None:
     if done < len(program.tasks):
         stuck = [int(task) for task in np.flatnonzero(awaited > 0)]
         say(_cycle(program, following, set(stuck)), "wait for each other in the same iteration")
-
-
-def _grants_by_rank(resource: Resource) -> bool:
-    """Say whether an instant's grants of *resource* follow the ranks, as zero lags need them to."""
-    return resource.discipline == "fifo" and resource.capacity == 1
-
-
-def _check_carried_starts(program: Program, least_lag: list[float], say: Say) -> None:
-    """Find what carries a start into a later iteration without any delay, where ranks do not rise."""
-    without_delay: dict[int, list[int]] = defaultdict(list)
-    carriers: list[int] = []
-    for edge, lag in enumerate(least_lag):
-        u, v = int(program.source[edge]), int(program.target[edge])
-        if lag > 0 or program.resource[v] >= 0:
-            continue
-        if program.resource[u] < 0:
-            without_delay[u].append(v)
-        elif program.at_start[edge]:
-            carriers.append(v)
-    seen: set[int] = set()
-    while carriers:
-        task = carriers.pop()
-        if task not in seen:
-            seen.add(task)
-            carriers += without_delay[task]
-    for edge, lag in enumerate(least_lag):
-        if lag == 0 and program.distance[edge] > 0 and int(program.source[edge]) in seen:
-            say(
-                _arrow(program, edge),
-                "carries the start of a task into a later iteration without any delay",
-                "a lag above 0, or from the end",
-            )
 
 
 def _cycle(program: Program, following: dict[int, list[int]], stuck: set[int]) -> str:

@@ -269,31 +269,20 @@ def test_a_start_reaches_a_later_iteration_with_a_lag_only():
     assert made([("a", "b", {"distance": 1})]).check() == []
 
 
-def through_others(first_lag=0.0, last_lag=0.0, at_start=True):
-    """Return a program in which d waits for a of the iteration before, through b and c that take nothing."""
-    edges = [
-        ("a", "b", {"at_start": at_start, "lag": first_lag}),
-        ("b", "c", {}),
-        ("c", "d", {"distance": 1, "lag": last_lag}),
-    ]
-    return made(edges, seconds=(1.0, 0.0, 0.0, 1.0), resources=[CPU, None, None, CPU])
-
-
-def test_a_start_reaches_a_later_iteration_with_a_lag_only_through_others_too():
-    """Otherwise it would be there at the same instant, where no rank says who comes first."""
-    assert_breaks(through_others(), "c -> d", "without any delay")
-    assert through_others(first_lag=1e-9).check() == []
-    assert through_others(last_lag=1e-9).check() == []
-    assert through_others(at_start=False).check() == []
-
-
-@pytest.mark.parametrize("kind", [{"discipline": "priority"}, {"capacity": 2}])
-def test_a_start_is_told_with_a_lag_where_grants_do_not_follow_the_ranks(kind):
-    """A resource of several places may grant a higher rank before a lower one at the same instant."""
-    pool = {"resources": [{"name": "pool", "kind": "server", **kind}, CPU], "seconds": (1.0, 1.0)}
+def test_a_priority_resource_tells_its_starts_with_a_lag():
+    """Its grants come last in an instant, so what they set off at once would find the others' made."""
+    pool = {
+        "resources": [{"name": "pool", "kind": "server", "discipline": "priority"}, CPU],
+        "seconds": (1.0, 1.0),
+    }
     assert_breaks(made([("a", "b", {"at_start": True})], **pool), "a -> b", "without delay")
     assert made([("a", "b", {"at_start": True, "lag": 1e-9})], **pool).check() == []
     assert made([("a", "b", {})], **pool).check() == []
+
+
+def test_a_resource_of_several_places_may_tell_its_starts_at_once():
+    pool = {"resources": [{"name": "pool", "kind": "server", "capacity": 2}, CPU], "seconds": (1.0, 1.0)}
+    assert made([("a", "b", {"at_start": True})], **pool).check() == []
 
 
 def test_all_problems_are_found_at_once_and_raised_together():
