@@ -198,13 +198,14 @@ class Servers:
         return max(0.0, sending - math.fsum(backward[: self.groups[-1].layers[0]]))
 
     def program(self, clock: str, updates: Sequence[int], **facts: Any) -> Program:
-        """Return the program. Without any parameters a step ends with the slowest worker."""
-        if not updates:
+        """Return the program. A step ends with the updates, and not before the last backward pass."""
+        if not updates or (clock == "sync" and not self.keys[0]):
             clock = "sync"
-            updates = [
+            ends = [
                 self.star.builder.gather(f"w{worker}.update", [task], Op("update", worker=worker))
                 for worker, task in enumerate(self.last)
             ]
+            updates = [*updates, *ends]
         return self.star.program(clock=clock, updates=updates, **self.facts(), **facts)
 
     def facts(self) -> dict[str, Any]:
