@@ -26,6 +26,7 @@ lint: $(VENV)/.installed-test
 	@$(BIN)/mypy
 
 reports: $(VENV)/.installed
+	@$(BIN)/simpar schema > scenarios/schema.json
 	@$(BIN)/simpar compare scenarios/quickstart.yaml --plot reports/quickstart.svg > /dev/null
 	@$(BIN)/python tests/benchmarks/startup.py --write reports/benchmarks.md
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "compare": "Rank a scenario's strategies: step time, speedup, what holds each back",
     "explain": "Show where one strategy's step goes, and its critical path",
     "check": "Check a scenario and list every problem with its line and column",
-    "presets": "List models and devices, every number with its source",
+    "presets": "List models, devices, links and instances, every number with its source",
     "strategies": "List the ways of training, what each does and its options",
     "import": "Turn a measured profile into one that a scenario can name",
     "schema": "Print the JSON Schema of scenario files, for editors",

@@ -8,40 +8,66 @@ import click
 
 from simpar.cli.common import examples, print_json
 
-KINDS = ("models", "devices")
+KINDS = ("models", "devices", "links", "instances")
 
 
 @click.command(
     "presets",
     epilog=examples(
         "simpar presets",
+        "simpar presets devices",
         "simpar presets models resnet-50",
-        "simpar presets devices v100",
+        "simpar presets a100-80",
     ),
 )
-@click.argument("kind", required=False, metavar="[models|devices]", type=click.Choice(KINDS))
+@click.argument("kind", required=False, metavar="[models|devices|links|instances]")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="print the table as JSON")
 def command(kind: str | None, name: str | None, as_json: bool) -> int:
-    """List models and devices, every number with its source
+    """List models, devices, links and instances, every number with its source
 
-    With the NAME of a model, its layers: FLOPs, parameters and activation bytes of one sample, in float32. A
-    sample of a model of text is a sequence, of as many tokens as the list says.
+    Without a kind, the names of all. With the NAME of a model, its layers: FLOPs, parameters and activation
+    bytes of one sample, in float32; a sample of a model of text is a sequence, of as many tokens as the list
+    says. With the name of anything else, its numbers. Links and instances are for looking up: a scenario
+    names models and devices.
     """
+    if kind is not None and kind not in KINDS:
+        kind, name = _kind_of(kind), kind
     tables: dict[str, list[dict[str, Any]]] = {}
-    if kind in (None, "models"):
-        tables["models"] = _models() if name is None else _layers(name)
-    if kind in (None, "devices"):
-        tables["devices"] = _devices(name)
+    for one in KINDS if kind is None else (kind,):
+        if one == "models":
+            tables[one] = _models() if name is None else _layers(name)
+        else:
+            tables[one] = _figures(one, name)
     if as_json:
         print_json({"schema": 1, **tables})
-        return 0
-    for number, (title, rows) in enumerate(tables.items()):
-        if number:
-            click.echo()
-        click.echo(title if name is None else f"{title}: {name}")
-        _print(rows)
+    elif kind is None:
+        for one, rows in tables.items():
+            names = list(dict.fromkeys(row["name"] for row in rows))
+            click.echo(click.wrap_text(", ".join(names), 100, f"{one + ':':<11}", " " * 11))
+        click.echo("\nsimpar presets KIND tells more, simpar presets NAME everything of one.")
+    else:
+        click.echo(kind if name is None else f"{kind}: {name}")
+        _print(tables[kind])
     return 0
+
+
+def _kind_of(name: str) -> str:
+    """Return the kind of the preset called *name*."""
+    from simpar.scenario import presets
+
+    names = {
+        "models": presets.MODEL_PRESETS,
+        "devices": presets.DEVICE_PRESETS,
+        "links": presets.LINK_PRESETS,
+        "instances": presets.INSTANCE_PRESETS,
+    }
+    for kind, known in names.items():
+        if name in known:
+            return kind
+    raise click.UsageError(
+        _unknown("preset", name, [*KINDS, *(one for known in names.values() for one in known)])
+    )
 
 
 def _models() -> list[dict[str, Any]]:
@@ -83,13 +109,19 @@ def _layers(name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _devices(name: str | None) -> list[dict[str, Any]]:
-    from simpar.hardware import device_table
+def _figures(kind: str, name: str | None) -> list[dict[str, Any]]:
+    from simpar import hardware
 
+    tables = {
+        "devices": hardware.device_table,
+        "links": hardware.link_table,
+        "instances": hardware.instance_table,
+    }
+    found = tables[kind]()
     rows = [
         {
             "name": row.preset,
-            "device": row.name,
+            kind.removesuffix("s"): row.name,
             "figure": row.figure,
             "value": row.text,
             "checked": row.checked,
@@ -97,11 +129,12 @@ def _devices(name: str | None) -> list[dict[str, Any]]:
             "url": row.url,
             "note": row.note,
         }
-        for row in device_table()
+        for row in found
         if name in (None, row.preset)
     ]
     if not rows:
-        raise click.UsageError(_unknown("device", str(name), sorted({row.preset for row in device_table()})))
+        names = list(dict.fromkeys(row.preset for row in found))
+        raise click.UsageError(_unknown(kind.removesuffix("s"), str(name), names))
     return rows
 
 
@@ -109,7 +142,8 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"write one of: {', '.join(known)}"
+    several = ", ".join(known) if len(known) <= 12 else "those that 'simpar presets' lists"
+    hint = f"did you mean {near[0]!r}?" if near else f"write one of: {several}"
     return f"no {what} {name!r}; {hint}"
 
 
@@ -136,6 +170,9 @@ def _print(rows: list[dict[str, Any]]) -> None:
     table += [[said(key, row[key]) for key in short] for row in rows]
     for line in columns(table, left=words if words == len(short) else 1 + (words > 1)):
         click.echo(line)
+    if len({row.get("name") for row in rows}) > 1 and "figure" in rows[0]:
+        click.echo("\nsimpar presets NAME tells where the numbers come from.")
+        return
     for row in rows:
         if row.get("source"):
             told = "; ".join(str(row[key]) for key in long if row.get(key))

@@ -211,9 +211,8 @@ class Program:
 
         Checked: sizes of the columns, indices within range, finite and non-negative times and
         bytes, unique names, no cycle at distance 0, ranks that rise along every zero-delay path, a lag
-        where a start reaches a later iteration or leaves a resource of priorities or several places,
-        no task on a resource that takes no time, and that every message carries the same bytes over
-        each of its hops.
+        on start edges to a later iteration or from a priority resource, no task on a resource that
+        takes no time, and that every message carries the same bytes over each of its hops.
         """
         from simpar.program.check import check
 

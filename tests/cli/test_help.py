@@ -69,6 +69,12 @@ def test_a_misspelt_command_gets_the_nearest():
         ["presets", "--json"],
         ["presets", "models", "vgg-16"],
         ["presets", "devices", "v100"],
+        ["presets", "devices"],
+        ["presets", "links"],
+        ["presets", "instances"],
+        ["presets", "resnet-50"],
+        ["presets", "a100-80"],
+        ["presets", "ethernet-25"],
         ["strategies"],
         ["strategies", "pipeline"],
         ["strategies", "--json"],
@@ -86,7 +92,13 @@ def test_the_small_commands_answer(words):
 
 
 @pytest.mark.parametrize(
-    "words", [["presets", "models", "vgg"], ["presets", "devices", "v10"], ["strategies", "ps"]]
+    "words",
+    [
+        ["presets", "models", "vgg"],
+        ["presets", "devices", "v10"],
+        ["presets", "resnet50"],
+        ["strategies", "ps"],
+    ],
 )
 def test_unknown_names_are_refused_with_the_nearest(words):
     done = subprocess.run(

@@ -32,6 +32,33 @@ def test_the_readme_shows_what_the_command_prints(command, shown):
     assert run(command) == shown
 
 
+def test_the_readme_shows_the_quickstart_as_it_is():
+    shown = re.search(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
+    assert shown == (ROOT / "scenarios" / "quickstart.yaml").read_text(encoding="utf-8")
+
+
+def test_the_schema_beside_the_scenarios_is_the_one_that_is_printed():
+    assert run("simpar schema") == (ROOT / "scenarios" / "schema.json").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_every_setting():
+    """Every key of the sections that people write stands in the table of settings."""
+    import simpar.scenario as scenario
+
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index("| setting |") : text.index("## What it can compare")]
+    sections = {
+        "model": scenario.ModelSpec,
+        "cluster": scenario.ClusterSpec,
+        "network": scenario.NetworkSpec,
+        "run": scenario.RunSpec,
+    }
+    later = {"model.name", "model.unit", "network.topology"}
+    for section, model in sections.items():
+        for key in model.model_fields:
+            assert key in table or f"{section}.{key}" in later, f"{section}.{key}"
+
+
 def test_the_readme_has_its_blocks():
     assert [command.split()[1] for command, _ in BLOCKS] == [
         "compare",

@@ -17,7 +17,9 @@ def draw(seed, ties):
     """Return a program of FIFO and priority resources that keeps every rule.
 
     Its order in time is a random one, not that of the ranks: only edges without delay must rise.
-    With *ties*, all times are eighths, so that much happens at once.
+    With *ties*, all times are eighths, so that much happens at once. Left out are starts that reach others
+    without delay from a resource of several places, or through a task that takes nothing in a later
+    iteration: there (ready, rank) and the order of an instant's grants can contradict each other.
     """
     rng = random.Random(seed)
     time = _clock(rng, ties)
