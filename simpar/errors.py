@@ -42,7 +42,8 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.col}" if self.line else self.file
         said = f"{self.message}; {self.fix}" if self.fix else self.message
-        return ": ".join(part for part in (place, self.path, said) if part)
+        whole = ": ".join(part for part in (place, self.path, said) if part)
+        return "".join(letter if letter.isprintable() else "?" for letter in whole)
 
     def to_dict(self) -> dict[str, str | int]:
         """Return the problem as ``simpar check --json`` prints it."""

@@ -72,6 +72,7 @@ def app() -> None:
 
 def main() -> None:
     """Run the command line and leave: 0 fine, 1 a bound was missed or nothing fits, 2 the input is wrong."""
+    _make_streams_safe()
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
@@ -79,15 +80,20 @@ def main() -> None:
     except click.exceptions.Exit as leaving:
         sys.exit(leaving.exit_code)
     except click.ClickException as error:
-        error.show()
+        context = getattr(error, "ctx", None)
+        where = f" (see {context.command_path} --help)" if context else ""
+        click.echo(f"simpar: {error.format_message()}{where}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted; nothing was written", err=True)
+        click.echo("\ninterrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`simpar ... | head`): not an error, and nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except MemoryError:
+        click.echo("simpar: out of memory; try fewer steps, workers or strategies", err=True)
+        sys.exit(2)
     except Exception as error:
         from simpar.errors import SimparError
 
@@ -100,3 +106,13 @@ def main() -> None:
             click.echo(f"simpar: {place}{error.strerror}", err=True)
             sys.exit(2)
         raise
+
+
+def _make_streams_safe() -> None:
+    """Give a closed stream somewhere to go, and let no letter be too foreign for a terminal."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # lives as long as we do
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

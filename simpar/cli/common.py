@@ -61,7 +61,7 @@ class Progress:
     def __init__(self) -> None:
         self._begun = self._last = time.monotonic()
         self._shown = False
-        self._live = sys.stderr.isatty()
+        self._live = sys.stderr is not None and sys.stderr.isatty()
 
     def __call__(self, name: str, number: int, count: int, done: int, total: int) -> None:
         """Show where the run stands."""
@@ -78,6 +78,24 @@ class Progress:
         if self._shown:
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Return *text* without what would move the cursor."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def not_the_input(given: str, path: str | None, option: str) -> Problem | None:
+    """Return the problem of an output file that is the input itself."""
+    from pathlib import Path
+
+    if path is None:
+        return None
+    try:
+        same = Path(path).samefile(given)
+    except (OSError, ValueError):
+        return None
+    return Problem(option, 0, 0, "", f"{path} is the file that is read", "name another one") if same else None
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from simpar.cli.common import SCENARIO, Progress, examples, print_json, set_option
+from simpar.cli.common import (
+    SCENARIO,
+    Progress,
+    examples,
+    not_the_input,
+    print_json,
+    printable,
+    set_option,
+)
 from simpar.errors import InputError
 
 PLOT_ENDINGS = (".svg", ".png", ".pdf")
@@ -53,6 +63,9 @@ def command(
         problems.append(check_writable(plot, PLOT_ENDINGS, "--plot"))
     if trace is not None:
         problems.append(check_writable(trace, TRACE_ENDINGS, "--trace"))
+    problems += [
+        not_the_input(scenario, path, option) for path, option in ((plot, "--plot"), (trace, "--trace"))
+    ]
     wrong = [problem for problem in problems if problem]
     settings = list(overrides)
     settings += [("run.steps", str(steps))] if steps is not None else []
@@ -68,24 +81,26 @@ def command(
         result = compare(loaded, advise=not no_advice, progress=progress)
     finally:
         progress.clear()
-    written = []
-    if any(row.fits for row in result.rows):
-        if plot is not None:
-            from simpar.show.plot import comparison as draw
+    fits = any(row.fits for row in result.rows)
+    files: list[tuple[str, bytes]] = []
+    if plot is not None and fits:
+        from simpar.show.plot import comparison as draw
 
-            write_atomically(plot, draw(result, plot.rpartition(".")[2].lower()))
-            written.append(plot)
-        if trace is not None:
-            from simpar.show.timeline import comparison as timeline
+        files.append((plot, draw(result, plot.rpartition(".")[2].lower())))
+    if trace is not None and fits:
+        from simpar.show.timeline import comparison as timeline
 
-            write_atomically(trace, timeline(result, compressed=trace.lower().endswith(".gz")))
-            written.append(trace)
+        files.append((trace, timeline(result, compressed=trace.lower().endswith(".gz"))))
     if as_json:
         print_json(result.to_dict())
     else:
         from simpar.show.table import comparison as table
 
         click.echo(table(result))
-    for path in written:
-        click.echo(f"wrote {path}", err=True)
-    return 0 if any(row.fits for row in result.rows) else 1
+    sys.stdout.flush()
+    for path, data in files:
+        write_atomically(path, data)
+        click.echo(f"wrote {printable(path)}", err=True)
+    if not fits and (plot is not None or trace is not None):
+        click.echo("nothing fits in memory: no plot and no timeline were written", err=True)
+    return 0 if fits else 1

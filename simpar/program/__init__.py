@@ -4,7 +4,7 @@
 :mod:`simpar.program.check` finds what is wrong with one.
 """
 
-from simpar.program.builder import ProgramBuilder
+from simpar.program.builder import MOST_TASKS, ProgramBuilder
 from simpar.program.graph import NODE_TASK, SHORTEST_S, Link, Op, Program, Resource
 
-__all__ = ["NODE_TASK", "SHORTEST_S", "Link", "Op", "Program", "ProgramBuilder", "Resource"]
+__all__ = ["MOST_TASKS", "NODE_TASK", "SHORTEST_S", "Link", "Op", "Program", "ProgramBuilder", "Resource"]

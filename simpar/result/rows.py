@@ -227,5 +227,10 @@ class Comparison(Mapping[str, Row]):
                 ]
             )
         if path is not None:
-            Path(path).write_text(out.getvalue(), encoding="utf-8", newline="")
+            part = Path(f"{os.fspath(path)}.part")
+            try:
+                part.write_text(out.getvalue(), encoding="utf-8", newline="")
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
         return out.getvalue()

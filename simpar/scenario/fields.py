@@ -46,6 +46,10 @@ def complaint(said: str, fix: str = "") -> PydanticCustomError:
     return PydanticCustomError(COMPLAINT, "{said}", {"said": said, "fix": fix})
 
 
+LEAST = 1e-12
+"""Least quantity but zero, in SI units: a picosecond is the finest that anything here resolves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number with a unit of *kind*, between *low* and *high*; zero only where *zero* says so."""
@@ -69,6 +73,8 @@ class Quantity:
         low, high = _bounds(self)
         if number != 0 and number < low:
             raise complaint(f"{shown(value)} is less than {self.low}", fix)
+        if 0 < number < LEAST:
+            raise complaint(f"{shown(value)} is next to nothing", "write 0, or a value that matters")
         if number > high:
             raise complaint(f"{shown(value)} is more than {self.high}", fix)
         return number
@@ -102,7 +108,7 @@ def _bounds(quantity: Quantity) -> tuple[float, float]:
 Duration = Annotated[float, Quantity("duration", "0 s", "1e9 s", zero=True)]
 """Seconds; may be zero."""
 
-PositiveDuration = Annotated[float, Quantity("duration", "1e-15 s", "1e9 s")]
+PositiveDuration = Annotated[float, Quantity("duration", "1e-12 s", "1e9 s")]
 """Seconds, more than zero."""
 
 Size = Annotated[float, Quantity("size", "0 B", "1e21 B", zero=True)]
@@ -300,8 +306,8 @@ Workers = Annotated[int, Whole(1, 100_000)]
 Batch = Annotated[int, Whole(1, 10**9)]
 """A number of samples."""
 
-Fraction = Annotated[float, Share()]
-"""A share, above 0 and at most 1."""
+Fraction = Annotated[float, Share(1.0, 1e-6)]
+"""A share, from a millionth to 1."""
 
-Speed = Annotated[float, Share(1e6, 1e-6)]
+Speed = Annotated[float, Share(1e3, 1e-3)]
 """A speed relative to another."""

@@ -23,11 +23,13 @@ from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import (
     ClusterSpec,
     DataSpec,
+    DeviceSpec,
     ModelSpec,
     NetworkSpec,
     ProfileFile,
     RunSpec,
     Scenario,
+    ServerSpec,
     ValidateSpec,
 )
 from simpar.scenario.source import Source, public_path
@@ -117,6 +119,9 @@ def _note_flaws(document: Document, report: Report) -> set[Path]:
     return {public_path(path) for path in document.blank if len(path) != 3 or path[0] != "strategies"}
 
 
+_INNER: dict[Path, type[Strict]] = {("cluster", "device"): DeviceSpec, ("cluster", "server"): ServerSpec}
+
+
 class _Loader:
     """One file on its way to a scenario."""
 
@@ -128,6 +133,8 @@ class _Loader:
 
     def scenario(self) -> Scenario:
         """Return the scenario, or raise all that is wrong with it."""
+        for path, section in ({(name,): one for name, one in SECTIONS.items()} | _INNER).items():
+            self._unset(path, section)
         self._check_top()
         name = self.data.get("name", FilePath(os.fspath(self.path)).stem)
         title = self.report.check(_Title, {"name": name}, (), "", self.blank & {("name",)})
@@ -156,6 +163,17 @@ class _Loader:
             profile=profile,
             source=self.report.source,
         )
+
+    def _unset(self, path: Path, model: type[Strict]) -> None:
+        """Take optional keys that are null, on purpose, out of a section: as good as not there."""
+        section: Any = self.data
+        for key in path:
+            section = section.get(key) if isinstance(section, dict) else None
+        if isinstance(section, dict):
+            for key in [key for key, value in section.items() if value is None]:
+                field = model.model_fields.get(key)
+                if field is not None and not field.is_required() and (*path, key) not in self.blank:
+                    del section[key]
 
     def _check_top(self) -> None:
         for key in self.data:

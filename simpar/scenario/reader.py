@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,6 +81,8 @@ def read_file(path: str | os.PathLike[str], shown_as: str | None = None) -> Docu
     """
     name = one_line(shown_as if shown_as is not None else os.fspath(path))
     try:
+        if _is_stream(path):
+            raise _refused(name, "is a pipe or a device, not a file", "name a YAML file")
         with open(path, "rb") as stream:
             raw = stream.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
@@ -100,6 +103,12 @@ def read_file(path: str | os.PathLike[str], shown_as: str | None = None) -> Docu
     except UnicodeDecodeError:
         raise _refused(name, "is not UTF-8 text", "save it as UTF-8") from None
     return read_text(text, name)
+
+
+def _is_stream(path: str | os.PathLike[str]) -> bool:
+    """Say whether reading *path* may never end: a named pipe, a device, a socket."""
+    mode = os.stat(path).st_mode
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def read_text(text: str, name: str) -> Document:

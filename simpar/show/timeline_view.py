@@ -534,6 +534,5 @@ def _lanes(trace: Trace, rows: list[int]) -> list[list[_Slice]]:
 def shortened(start: int, end: int, follows: int) -> int:
     """Return the length of a slice, at most 2 ns less where a viewer would see it run into the next."""
     length = max(0, end - start)
-    while length and _read(start) + _read(length) > _read(follows):
-        length -= 1
-    return length
+    over = _read(start) + _read(length) - _read(follows)
+    return max(0, length - over) if over > 0 else length

@@ -26,7 +26,7 @@ KINDS: dict[str, Callable[[Setting], Program]] = {
 }
 """What ``strategies:`` may name, and who compiles it."""
 
-MOST_INSTANCES = 20_000_000
+MOST_INSTANCES = 5_000_000
 """Task instances beyond which a run would take hours and more memory than a laptop has."""
 
 __all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "prepare"]
@@ -52,7 +52,7 @@ def compile(scenario: Scenario | str | os.PathLike[str], strategy: Strategy | st
     scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
     setting = prepare(scenario, strategy)
     where = f"strategies[{setting.strategy.index}]"
-    fewer = "fewer workers or servers, no overlap, or run.collectives: closed_form"
+    fewer = "fewer workers or servers, speeds more alike, no overlap, or run.collectives: closed_form"
     try:
         program = KINDS[setting.strategy.kind](setting)
     except ProgramError as error:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpar.cost import memory, parameter_server
-from simpar.program import Op, Program
+from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
 from simpar.strategies.common import Group, Setting, Star, groups, layer_times, tensor_elements
 from simpar.workload.placement import Slice, loads, place
@@ -62,6 +62,20 @@ class Servers:
                     f"write '{itemsize} B' or more",
                 )
         elements = tensor_elements(workload)
+        pieces = sum(
+            max(
+                min(options.servers, count) if options.placement == "sliced" else 1,
+                count // slice_elements if slice_elements else 0,
+            )
+            for _, count in elements
+        )
+        if pieces > MOST_TASKS:
+            cut = "slice_bytes" if slice_elements else "servers"
+            raise setting.refuse(
+                cut,
+                f"cuts the model into {pieces:,} slices",
+                f"write {'larger ones' if slice_elements else 'fewer'} (at most {MOST_TASKS:,} slices)",
+            )
         self.slices = place(elements, options.servers, options.placement, slice_elements)
         self.loads = [count * itemsize for count in loads(self.slices, options.servers)]
         self.groups = groups(workload) if options.overlap else [Group((0, len(workload.layers)), ())]

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable
 
 from simpar.cost import memory
-from simpar.program import Op, Program
+from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PipelineOptions
 from simpar.strategies.common import Setting, Star, layer_times
 from simpar.workload.layers import Layer
@@ -56,6 +56,12 @@ def build(setting: Setting) -> Program:
     if micro > samples:
         raise setting.refuse(
             "microbatches", f"{micro} microbatches of {samples} samples", f"write {samples} or fewer"
+        )
+    if 4 * stages * micro > MOST_TASKS:
+        raise setting.refuse(
+            "microbatches" if options.microbatches is not None else "stages",
+            f"{micro:,} microbatches through {stages:,} stages are too much to write down",
+            f"write fewer (stages x microbatches at most {MOST_TASKS // 4:,})",
         )
     sizes = balanced(samples, micro)
     whole = [layer_times(setting, stage, samples) for stage in range(stages)]

@@ -63,5 +63,7 @@ def _iterations(setting: Setting) -> int:
     that is twice as fast as the slowest has done twice the warm-up by then.
     """
     run, speeds = setting.scenario.run, setting.cluster.speeds
-    # One round more than the warm-up and the step after it, for a start that is put off by a whole cycle.
-    return math.ceil((run.warmup + 2) * max(speeds) / min(speeds)) - 1 + run.steps
+    # One round more than the warm-up and the step after it, for a start that is put off by a whole cycle; and
+    # as many steps of the slowest as were asked for.
+    rounds = run.warmup + 1 + run.steps
+    return math.ceil((rounds + 1) * max(speeds) / min(speeds)) - 1

@@ -127,7 +127,7 @@ def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tupl
             enough = max(enough, 2 * meta["servers"])
         if enough > meta["servers"]:
             yield own + "servers", enough
-    if cause == "bubble" or (meta["kind"] == "pipeline" and cause != "latency"):
+    if "microbatches" in meta and cause != "latency":
         for factor in (2, 4):
             if factor * meta["microbatches"] <= meta["samples"]:
                 yield own + "microbatches", factor * meta["microbatches"]

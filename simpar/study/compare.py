@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from simpar.errors import FitError, InputError, Problem
+from simpar.errors import EngineError, FitError, InputError, Problem
 from simpar.program import Program
 from simpar.result import Comparison, Measured, Row, Window
 from simpar.result.labels import label
 from simpar.scenario import Scenario, load
 from simpar.simulate import simulate
-from simpar.strategies import Setting, compile, prepare
+from simpar.strategies import MOST_INSTANCES, Setting, compile, prepare
 from simpar.strategies.common import batch_seconds, fastest
 from simpar.study import notes
 from simpar.study.advice import bottleneck
@@ -49,9 +49,17 @@ def compile_all(scenario: Scenario) -> list[tuple[Setting, Program]]:
     """
     compiled: list[tuple[Setting, Program]] = []
     problems: list[Problem] = []
+    instances = 0
     for strategy in scenario.strategies:
         try:
             compiled.append((prepare(scenario, strategy), compile(scenario, strategy)))
+            program = compiled[-1][1]
+            instances += len(program) * program.iterations
+            if instances > MOST_INSTANCES:
+                said = f"all strategies up to here have {instances:,} task instances"
+                fix = f"at most {MOST_INSTANCES:,} in one comparison: fewer strategies, steps or workers"
+                problems.append(scenario.problem(f"strategies[{strategy.index}]", said, fix))
+                break
         except InputError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
@@ -117,7 +125,11 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
     )
     if not row.fits:
         return replace(row, notes=tuple(notes.of_memory(setting, program)))
-    measured = Measured(simulate(program, setting.scenario.run.engine, progress))
+    try:
+        measured = Measured(simulate(program, setting.scenario.run.engine, progress))
+        measured.until_s  # noqa: B018  # whether there is a step to measure at all
+    except EngineError as error:
+        raise InputError([setting.scenario.problem("run.steps", str(error))]) from None
     best = fastest(setting)
     alone_per_s = setting.workload.batch / batch_seconds(setting, best, setting.workload.batch)
     return replace(

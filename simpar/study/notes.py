@@ -34,6 +34,12 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
                 f"{name} steps are not worth the same as the others: gradients are "
                 f"{measured.staleness.mean:.1f} updates old on average"
             )
+        uncertain = (meta["workers"] - 1) / measured.gradients
+        if len(set(speeds)) > 1 and uncertain > 0.05:
+            said.append(
+                f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "
+                f"by up to {100 * uncertain:.0f} % (write more run.steps)"
+            )
     loads = meta.get("server_loads_bytes")
     if loads and max(loads) * len(loads) > UNEVEN * sum(loads):
         fullest, total = meta["fullest_server"], sum(loads)

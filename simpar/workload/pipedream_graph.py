@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from simpar.errors import InputError, Problem
+from simpar.workload.import_file import LARGEST_BYTES
 
 _NAME = re.compile(r"node[0-9]{1,9}")
 _SEPARATOR = " -- "
@@ -124,10 +125,15 @@ class Reader:
 
     def _text(self) -> str:
         try:
-            data = Path(self._file).read_bytes()
+            if Path(self._file).exists() and not Path(self._file).is_file():
+                self._give_up("is not a file", "give a PipeDream graph file, graph.txt")
+            with open(self._file, "rb") as stream:
+                data = stream.read(LARGEST_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             self._give_up(f"cannot be read: {reason}", "give a PipeDream graph file, graph.txt")
+        if len(data) > LARGEST_BYTES:
+            self._give_up("is larger than 10 MB", "give a PipeDream graph file, graph.txt")
         if b"\0" in data:
             self._give_up("not a text file", "give a PipeDream graph file, graph.txt")
         try:

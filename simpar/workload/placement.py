@@ -6,6 +6,7 @@ on one server. Every element is placed exactly once, whatever the policy. Start 
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -104,11 +105,11 @@ def _sliced(tensors: Sequence[tuple[int, int]], servers: int, limit: int | None)
 
 def _balanced(tensors: Sequence[tuple[int, int]], servers: int, limit: int | None) -> tuple[Slice, ...]:
     pieces = _pieces(tensors, limit)
-    held = [0] * servers
+    least = [(0, server) for server in range(servers)]  # a heap of (elements held, server)
     home = [0] * len(pieces)
     for i in sorted(range(len(pieces)), key=lambda i: (-pieces[i][2], i)):
-        home[i] = min(range(servers), key=held.__getitem__)
-        held[home[i]] += pieces[i][2]
+        held, home[i] = least[0]
+        heapq.heapreplace(least, (held + pieces[i][2], home[i]))
     return tuple(
         Slice(tensor, tensors[tensor][0], server, start, size)
         for server, (tensor, start, size) in zip(home, pieces, strict=True)

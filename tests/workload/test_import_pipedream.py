@@ -356,7 +356,7 @@ def test_files_that_hold_no_graph(tmp_path, content, said):
 
 def test_files_that_cannot_be_read(tmp_path):
     assert "cannot be read" in problems_of(tmp_path / "missing.txt")[0][2]
-    assert "cannot be read" in problems_of(tmp_path)[0][2]
+    assert "is not a file" in problems_of(tmp_path)[0][2]
     assert "cannot be read" in problems_of("a\0b")[0][2]
 
 
