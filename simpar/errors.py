@@ -17,6 +17,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+def one_line(text: str) -> str:
+    """Return *text* with everything that would move the cursor or hide letters replaced by ``?``.
+
+    >>> one_line("a\\nb")
+    'a?b'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong, where it stands, and one way out."""
@@ -43,7 +52,7 @@ class Problem:
         place = f"{self.file}:{self.line}:{self.col}" if self.line else self.file
         said = f"{self.message}; {self.fix}" if self.fix else self.message
         whole = ": ".join(part for part in (place, self.path, said) if part)
-        return "".join(letter if letter.isprintable() else "?" for letter in whole)
+        return one_line(whole)
 
     def to_dict(self) -> dict[str, str | int]:
         """Return the problem as ``simpar check --json`` prints it."""

@@ -80,11 +80,6 @@ class Progress:
             sys.stderr.flush()
 
 
-def printable(text: str) -> str:
-    """Return *text* without what would move the cursor."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def not_the_input(given: str, path: str | None, option: str) -> Problem | None:
     """Return the problem of an output file that is the input itself."""
     from pathlib import Path

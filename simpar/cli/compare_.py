@@ -12,10 +12,9 @@ from simpar.cli.common import (
     examples,
     not_the_input,
     print_json,
-    printable,
     set_option,
 )
-from simpar.errors import InputError
+from simpar.errors import InputError, one_line
 
 PLOT_ENDINGS = (".svg", ".png", ".pdf")
 TRACE_ENDINGS = (".json.gz", ".json")
@@ -100,7 +99,7 @@ def command(
     sys.stdout.flush()
     for path, data in files:
         write_atomically(path, data)
-        click.echo(f"wrote {printable(path)}", err=True)
+        click.echo(f"wrote {one_line(path)}", err=True)
     if not fits and (plot is not None or trace is not None):
         click.echo("nothing fits in memory: no plot and no timeline were written", err=True)
     return 0 if fits else 1

@@ -13,10 +13,10 @@ import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from simpar.errors import InputError, Problem
+from simpar.errors import InputError, Problem, one_line
 from simpar.scenario.reader import DEEPEST, read_text
 from simpar.scenario.source import Source, public_path, split_path
-from simpar.scenario.words import Path, did_you_mean, one_line, spell_path
+from simpar.scenario.words import Path, did_you_mean, spell_path
 from simpar.units import shown
 
 OPTION = "--set"

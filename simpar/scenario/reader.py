@@ -20,8 +20,8 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from simpar.errors import InputError, Problem
-from simpar.scenario.words import Path, nearest, one_line
+from simpar.errors import InputError, Problem, one_line
+from simpar.scenario.words import Path, nearest
 from simpar.units import shown
 
 LARGEST_BYTES = 10_000_000

@@ -10,11 +10,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from simpar.errors import InputError, Problem
+from simpar.errors import InputError, Problem, one_line
 from simpar.scenario.fields import COMPLAINT
 from simpar.scenario.later import LATER_KEYS
 from simpar.scenario.source import Source
-from simpar.scenario.words import Path, did_you_mean, one_line
+from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
 
 MOST_PROBLEMS = 1000

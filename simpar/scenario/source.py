@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from simpar.errors import Problem
+from simpar.errors import Problem, one_line
 from simpar.scenario.reader import Document
-from simpar.scenario.words import Path, one_line, spell_path
+from simpar.scenario.words import Path, spell_path
 
 Place = tuple[str, int, int]
 """File, line and column."""

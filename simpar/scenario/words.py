@@ -50,8 +50,3 @@ def did_you_mean(word: object, known: Sequence[str]) -> str:
     if near is not None:
         return f"did you mean {near!r}?"
     return f"write one of: {', '.join(known)}" if known else ""
-
-
-def one_line(text: str) -> str:
-    """Return *text* with everything that would move the cursor or hide letters replaced by ``?``."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from simpar.errors import InputError, Problem
+from simpar.errors import InputError, Problem, one_line
 
 LARGEST_BYTES = 10_000_000
 """Largest file that is read."""
@@ -93,8 +93,3 @@ def read_text(path: str | os.PathLike[str], problems: Problems, what: str) -> st
     if not text.strip():
         problems.stop("is empty", f"name {what}")
     return text
-
-
-def one_line(text: str) -> str:
-    """Return *text* with everything that does not print replaced."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
