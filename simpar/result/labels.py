@@ -20,6 +20,8 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         options: the options that the scenario writes out.
     """
     words = [_kind(meta)]
+    if "staleness" in meta:
+        words.append(f"staleness {meta['staleness']}")
     if "servers" in meta:
         words.append(_count(meta["servers"], "server"))
         if meta["placement"] != "sliced" or "placement" in options:

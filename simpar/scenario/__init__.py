@@ -12,6 +12,7 @@ from simpar.scenario.options import (
     PipelineOptions,
     PsOptions,
     SingleOptions,
+    SspOptions,
     Strategy,
 )
 from simpar.scenario.overrides import locate
@@ -50,6 +51,7 @@ __all__ = [
     "ServerSpec",
     "SingleOptions",
     "Source",
+    "SspOptions",
     "Strategy",
     "ValidateSpec",
     "json_schema",

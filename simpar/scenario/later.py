@@ -29,9 +29,9 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
 }
 """Keys by section; '' is the top of the file."""
 
-LATER_KEYS["ps-async"] = LATER_KEYS["ps-sync"]
+LATER_KEYS["ps-async"] = LATER_KEYS["ps-ssp"] = LATER_KEYS["ps-sync"]
 
-LATER_KINDS = ("hosted", "replicated", "ensemble", "ps-ssp", "tensor", "local-sgd", "hybrid")
+LATER_KINDS = ("hosted", "replicated", "ensemble", "tensor", "local-sgd", "hybrid")
 """Kinds of strategy."""
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from simpar.scenario.fields import Batch, Choice, PositiveSize, StrategyName, Strict, Workers
+from simpar.scenario.fields import Batch, Choice, PositiveSize, StrategyName, Strict, Whole, Workers
 from simpar.scenario.later import LATER_WORDS
 
 
@@ -42,6 +42,13 @@ class PsOptions(Options):
     """Push each layer's gradients while the backward pass goes on."""
 
 
+class SspOptions(PsOptions):
+    """Parameter servers with bounded staleness."""
+
+    staleness: Annotated[int, Whole(0, 1_000_000)] = 3
+    """Iterations that a worker may be ahead of the slowest before its replies wait."""
+
+
 class AllreduceOptions(Options):
     """Workers add up their gradients among themselves, without servers."""
 
@@ -71,12 +78,13 @@ class PipelineOptions(Options):
     """Number of micro-batches that a step is cut into."""
 
 
-KindOptions = SingleOptions | PsOptions | AllreduceOptions | PipelineOptions
+KindOptions = SingleOptions | PsOptions | SspOptions | AllreduceOptions | PipelineOptions
 
 KINDS: dict[str, type[KindOptions]] = {
     "single": SingleOptions,
     "ps-sync": PsOptions,
     "ps-async": PsOptions,
+    "ps-ssp": SspOptions,
     "allreduce": AllreduceOptions,
     "pipeline": PipelineOptions,
 }

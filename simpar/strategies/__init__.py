@@ -14,13 +14,14 @@ from simpar import hardware, workload
 from simpar.errors import InputError, ProgramError
 from simpar.program import Program
 from simpar.scenario import Scenario, Strategy, load
-from simpar.strategies import allreduce, pipeline, ps_async, ps_sync, single
+from simpar.strategies import allreduce, pipeline, ps_async, ps_ssp, ps_sync, single
 from simpar.strategies.common import Setting
 
 KINDS: dict[str, Callable[[Setting], Program]] = {
     "single": single.build,
     "ps-sync": ps_sync.build,
     "ps-async": ps_async.build,
+    "ps-ssp": ps_ssp.build,
     "allreduce": allreduce.build,
     "pipeline": pipeline.build,
 }

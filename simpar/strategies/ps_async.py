@@ -15,16 +15,30 @@ Source: Dean et al., Large Scale Distributed Deep Networks (Downpour SGD), NIPS 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from simpar.program import Op, Program
+from simpar.program import Op, Program, ProgramBuilder
 from simpar.strategies.common import Setting
 from simpar.strategies.parameter_server import Key, Servers
+
+Release = Callable[[ProgramBuilder, Key, Sequence[int]], Sequence[int]]
 
 
 def build(setting: Setting) -> Program:
     """Return the program of asynchronous training with parameter servers."""
-    servers = Servers(setting, _iterations(setting))
+    return at_own_pace(setting, iterations(setting), released=lambda builder, key, applies: applies)
+
+
+def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) -> Program:
+    """Return a program in which a server applies each push on its own, as it comes.
+
+    Args:
+        rounds: iterations of every worker.
+        facts: what else reports must know.
+        released: given a builder, a key and its applies by worker, returns what the replies wait for.
+    """
+    servers = Servers(setting, rounds)
     builder = servers.star.builder
     workers = setting.cluster.workers
     starts: list[tuple[int, float]] = []
@@ -48,15 +62,15 @@ def build(setting: Setting) -> Program:
             for worker, push in enumerate(pushes)
         ]
         applies.extend(done)
-        return done
+        return released(builder, key, done)
 
     servers.lay(apply)
     for worker, (start, wait) in enumerate(starts, start=1):
         builder.edge(start, servers.first[worker], lag=wait)
-    return servers.program("async", applies, stagger=setting.scenario.run.stagger)
+    return servers.program("async", applies, stagger=setting.scenario.run.stagger, **facts)
 
 
-def _iterations(setting: Setting) -> int:
+def iterations(setting: Setting) -> int:
     """Return how often each worker goes round, so that the fastest still runs when the slowest is warm.
 
     Figures are taken from the last worker's apply of iteration ``warmup`` to the first worker's last: one

@@ -167,7 +167,7 @@ def _trial(
         SimparError: it cannot be run, or does not fit in memory.
     """
     scenario, strategy = changed(setting.scenario, setting.strategy, path, value)
-    if setting.strategy.kind != "ps-async":
+    if setting.strategy.kind not in ("ps-async", "ps-ssp"):
         run = scenario.run.model_copy(update={"warmup": TRIAL_WARMUP, "steps": TRIAL_STEPS})
         scenario = replace(scenario, run=run)
     trial = prepare(scenario, strategy)

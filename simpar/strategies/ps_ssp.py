@@ -1,0 +1,48 @@
+"""Bounded staleness: every worker goes its own pace, but none far ahead of the slowest.
+
+A server applies each push on its own, as asynchronous ones do. The reply that ends a worker's iteration t
+waits until every worker's push of iteration t - s has been applied; so a worker that starts an iteration has
+seen all updates of s + 1 iterations before, and nobody is more than s + 1 ahead. With s = 0 all wait for
+all in every iteration; with a large s nobody ever waits.
+
+What waits is the reply, not the compute: a worker held back before its compute could start on parameters
+that it had read before the updates it was waiting for.
+
+Formula: with constant times, as fast as the slowest worker alone, whatever s is; s pays where times vary.
+Source: Ho et al., More Effective Distributed ML via a Stale Synchronous Parallel Parameter Server, NIPS 2013.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simpar.program import Op, Program, ProgramBuilder
+from simpar.scenario.options import SspOptions
+from simpar.strategies.common import Setting
+from simpar.strategies.parameter_server import Key
+from simpar.strategies.ps_async import at_own_pace, iterations
+
+
+def build(setting: Setting) -> Program:
+    """Return the program of training with bounded staleness."""
+    options, run = setting.strategy.options, setting.scenario.run
+    assert isinstance(options, SspOptions)
+    bound = options.staleness
+
+    def released(builder: ProgramBuilder, key: Key, applies: Sequence[int]) -> Sequence[int]:
+        end = f".{key.index}" if key.index >= 0 else ""
+        gate = builder.gather(f"ps{key.server}.gate{end}", [], Op("gather", server=key.server, key=key.index))
+        for apply in applies:
+            builder.edge(apply, gate, distance=bound)
+        return [
+            builder.gather(
+                f"ps{key.server}.reply.w{worker}{end}",
+                [apply, gate],
+                Op("gather", worker=worker, server=key.server, key=key.index),
+            )
+            for worker, apply in enumerate(applies)
+        ]
+
+    # Nobody gets further ahead than the bound, so the fastest need not run for as long as if it were free.
+    rounds = min(iterations(setting), run.warmup + 2 + run.steps + bound)
+    return at_own_pace(setting, rounds, released, staleness=bound)
