@@ -75,6 +75,10 @@ class Row:
     bottleneck: Bottleneck | None = None
     staleness: Staleness | None = None
     resources: tuple[Use, ...] = ()
+    usd_per_hour: float | None = None
+    """Of all its workers and servers together; None where a price is missing."""
+    usd_per_epoch: float | None = None
+    """None, too, where the scenario does not say how many records an epoch has."""
     engine: str = ""
     notes: tuple[str, ...] = ()
     """What a reader should know before believing the figures."""
@@ -90,6 +94,20 @@ class Row:
     def efficiency(self) -> float | None:
         """Speedup per worker."""
         return None if self.speedup is None else self.speedup / self.workers
+
+    @property
+    def usd_per_step(self) -> float | None:
+        """USD of one step."""
+        if self.usd_per_hour is None or self.step_s is None:
+            return None
+        return self.usd_per_hour * self.step_s / 3600
+
+    @property
+    def usd_per_million_samples(self) -> float | None:
+        """USD of a million samples."""
+        if self.usd_per_hour is None or not self.samples_per_s:
+            return None
+        return self.usd_per_hour / 3600 / self.samples_per_s * 1e6
 
     @property
     def waiting_s(self) -> float | None:
@@ -126,8 +144,10 @@ class Row:
                 {"name": use.name, "busy_frac": use.busy_frac, "bytes": use.bytes} for use in self.resources
             ],
             "memory_bytes": self.memory_bytes,
-            "usd_per_hour": None,
-            "usd_per_epoch": None,
+            "usd_per_hour": self.usd_per_hour,
+            "usd_per_epoch": self.usd_per_epoch,
+            "usd_per_step": self.usd_per_step,
+            "usd_per_million_samples": self.usd_per_million_samples,
             "intervals": None,
             "notes": list(self.notes),
         }
@@ -207,7 +227,13 @@ class Comparison(Mapping[str, Row]):
         out = io.StringIO()
         figures = ("step_s", "samples_per_s", "samples_per_s_per_worker", "speedup", "efficiency")
         header = ["rank", "name", "kind", "label", "fits", "workers", *figures, *BREAKDOWN]
-        header += ["staleness_mean", "memory_bytes"]
+        header += [
+            "staleness_mean",
+            "memory_bytes",
+            "usd_per_hour",
+            "usd_per_epoch",
+            "usd_per_million_samples",
+        ]
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(header)
         for row in self.rows:
@@ -224,6 +250,9 @@ class Comparison(Mapping[str, Row]):
                     *(parts.get(part) for part in BREAKDOWN),
                     row.staleness.mean if row.staleness else None,
                     row.memory_bytes,
+                    row.usd_per_hour,
+                    row.usd_per_epoch,
+                    row.usd_per_million_samples,
                 ]
             )
         if path is not None:

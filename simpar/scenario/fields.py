@@ -123,6 +123,9 @@ Rate = Annotated[float, Quantity("rate", "1 B/s", "1e18 B/s")]
 FlopRate = Annotated[float, Quantity("flop_rate", "1 FLOP/s", "1e24 FLOP/s")]
 """FLOP per second."""
 
+Price = Annotated[float, Quantity("price", "0 USD/h", "1e6 USD/h", zero=True)]
+"""USD per hour; may be zero."""
+
 Flops = Annotated[float, Quantity("flops", "0 FLOP", "1e24 FLOP", zero=True)]
 """FLOP; may be zero."""
 

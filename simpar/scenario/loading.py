@@ -26,6 +26,7 @@ from simpar.scenario.schema import (
     DeviceSpec,
     ModelSpec,
     NetworkSpec,
+    PricesSpec,
     ProfileFile,
     RunSpec,
     Scenario,
@@ -43,10 +44,11 @@ SECTIONS: dict[str, type[Strict]] = {
     "network": NetworkSpec,
     "run": RunSpec,
     "validate": ValidateSpec,
+    "prices": PricesSpec,
 }
 """Sections of the file that are mappings."""
 
-TOP_KEYS = ("name", "model", "data", "cluster", "network", "strategies", "run", "validate")
+TOP_KEYS = ("name", "model", "data", "cluster", "network", "strategies", "run", "validate", "prices")
 """Keys at the top of the file."""
 
 REQUIRED = ("model", "cluster", "strategies")
@@ -144,6 +146,7 @@ class _Loader:
         network = self._section("network", NetworkSpec)
         run = self._section("run", RunSpec)
         validation = self._section("validate", ValidateSpec)
+        prices = self._section("prices", PricesSpec)
         strategies = self._strategies()
         profile = self._profile()
         check_all(self.data, self.report, profile)
@@ -160,6 +163,7 @@ class _Loader:
             strategies=strategies,
             run=run or RunSpec(),
             validation=validation or ValidateSpec(),
+            prices=prices.model_dump(by_alias=True, exclude_none=True) if prices else {},
             profile=profile,
             source=self.report.source,
         )

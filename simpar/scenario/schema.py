@@ -7,10 +7,11 @@ Start with :class:`Scenario`, at the end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
 
 from simpar.errors import InputError, Problem
 from simpar.scenario.fields import (
@@ -25,6 +26,7 @@ from simpar.scenario.fields import (
     PositiveDuration,
     PositiveSize,
     Preset,
+    Price,
     Rate,
     Share,
     Size,
@@ -289,6 +291,31 @@ class ValidateSpec(Strict):
     """Measurements of each case."""
 
 
+class _Prices(Strict):
+    """What an hour of each machine costs."""
+
+    device: Price | None = None
+    """Of one worker's device, whatever it is; its preset's own price comes first."""
+
+    server: Price | None = None
+    """Of one parameter server; by default nothing."""
+
+
+PricesSpec: type[_Prices] = create_model(  # type: ignore[call-overload]  # names are data here
+    "PricesSpec",
+    __base__=_Prices,
+    __doc__=_Prices.__doc__,
+    **{
+        name.replace("-", "_"): (
+            Price | None,
+            Field(None, alias=name, description=f"Of one {name}, '2.50 USD/h'."),
+        )
+        for name in DEVICE_PRESETS
+    },
+)
+"""A price for each device preset, beside those of :class:`_Prices`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A whole scenario file, checked."""
@@ -302,6 +329,9 @@ class Scenario:
     run: RunSpec
     validation: ValidateSpec
     """The section ``validate`` of the file."""
+
+    prices: Mapping[str, float]
+    """USD per hour by device preset, ``device`` or ``server``; only those that are given."""
 
     profile: ProfileFile | None
     """The contents of the file that ``model.profile`` names."""

@@ -97,7 +97,10 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
         "waiting on network",
         "",
     ]
+    priced = any(row.usd_per_hour is not None for row in rows)
+    by_epoch = any(row.usd_per_epoch is not None for row in rows)
     header += [_EXTRA[part] for part in extra] + (["memory"] if limited else []) + ["staleness"]
+    header += ["USD/h", "USD/epoch" if by_epoch else f"USD/million {result.facts['unit']}"] if priced else []
     table = [header]
     for row in rows:
         assert row.step_s
@@ -121,6 +124,9 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
         if limited:
             cells.append(spell(row.memory_bytes, "size", digits=3))
         cells.append(f"{row.staleness.mean:.1f} updates" if row.staleness else "-")
+        if priced:
+            much = row.usd_per_epoch if by_epoch else row.usd_per_million_samples
+            cells += [words.usd(row.usd_per_hour), words.usd(much)]
         table.append(cells)
     return columns(table, left=2 if named else 1)
 

@@ -57,6 +57,17 @@ def duration(seconds: float) -> str:
     return f"{grouped(seconds * scale, 1)} {unit}"
 
 
+def usd(amount: float | None) -> str:
+    """Return an amount of money: cents, or three figures where it is less than a dollar.
+
+    >>> usd(1234.5), usd(0.01234), usd(None)
+    ('1 234.50', '0.0123', '-')
+    """
+    if amount is None:
+        return "-"
+    return grouped(amount, 2) if amount >= 1 else f"{amount:.3g}"
+
+
 def percent(fraction: float) -> str:
     """Return a fraction in percent, one decimal."""
     return f"{fraction * 100:.1f} %"

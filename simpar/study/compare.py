@@ -18,7 +18,7 @@ from simpar.scenario import Scenario, load
 from simpar.simulate import simulate
 from simpar.strategies import MOST_INSTANCES, Setting, compile, prepare
 from simpar.strategies.common import batch_seconds, fastest
-from simpar.study import notes
+from simpar.study import money, notes
 from simpar.study.advice import bottleneck
 from simpar.trace import Segment
 
@@ -132,8 +132,11 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         raise InputError([setting.scenario.problem("run.steps", str(error))]) from None
     best = fastest(setting)
     alone_per_s = setting.workload.batch / batch_seconds(setting, best, setting.workload.batch)
+    per_hour = money.usd_per_hour(setting.scenario, meta)
     return replace(
         row,
+        usd_per_hour=per_hour,
+        usd_per_epoch=money.usd_per_epoch(setting.scenario, per_hour, measured.samples_per_s),
         step_s=measured.step_s,
         samples_per_s=measured.samples_per_s,
         speedup=measured.samples_per_s / alone_per_s,

@@ -10,6 +10,7 @@ from simpar.result import Measured
 from simpar.result.labels import size
 from simpar.scenario import Scenario
 from simpar.strategies import Setting
+from simpar.study.money import device_price
 from simpar.units import spell
 from simpar.workload.presets import MODELS
 
@@ -140,8 +141,10 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
         no_effect("cluster.device.memory_bandwidth", "layers take their FLOPs over the device's rate")
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
-    if scenario.data.records is not None:
-        no_effect("data.records", "no figure is counted by the epoch yet")
+    if scenario.prices:
+        said += _of_prices(scenario, bool(served))
+    elif scenario.data.records is not None:
+        no_effect("data.records", "an epoch is counted in money, and there are no prices")
     for each, program in compiled:
         for option, why in _idle_options(each, program):
             no_effect(f"strategies[{each.strategy.name}].{option}", why)
@@ -157,6 +160,20 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             f"cluster.device times were measured at batch {cluster.device.measured_batch} and are scaled in "
             f"proportion to batch {workload.batch}"
         )
+    return said
+
+
+def _of_prices(scenario: Scenario, served: bool) -> list[str]:
+    """Return the prices that are missing and those that nobody pays."""
+    device, said = scenario.cluster.device, []
+    preset = device.preset if device is not None and device.preset is not None else "device"
+    if device_price(scenario) is None:
+        said.append(f"prices has none for {preset}: there is no money in this table")
+    used = {preset if preset in scenario.prices else "device", *(["server"] if served else [])}
+    for name in sorted(set(scenario.prices) - used):
+        said.append(f"prices.{name} had no effect: nothing here is a {name}")
+    if served and "server" not in scenario.prices:
+        said.append("parameter servers are free: prices has none for server")
     return said
 
 

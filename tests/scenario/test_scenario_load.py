@@ -145,8 +145,8 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
         ("name: quickstart", "name: 5", "2:7: name: 5 is not text; put it in quotes"),
         (
             "name: quickstart",
-            "prices: {}",
-            "2:1: prices: 'prices' is not modelled by this version; remove it",
+            "variation: {}",
+            "2:1: variation: 'variation' is not modelled by this version; remove it",
         ),
         (
             "latency: 5 us",
