@@ -142,8 +142,8 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)
-    several = ", ".join(known) if len(known) <= 12 else "those that 'simpar presets' lists"
-    hint = f"did you mean {near[0]!r}?" if near else f"write one of: {several}"
+    listed = f"write one of: {', '.join(known)}" if len(known) <= 12 else "'simpar presets' lists all"
+    hint = f"did you mean {near[0]!r}?" if near else listed
     return f"no {what} {name!r}; {hint}"
 
 

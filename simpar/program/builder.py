@@ -89,8 +89,9 @@ class ProgramBuilder:
         seconds: float | Sequence[float] = 0.0,
         after: Sequence[int] = (),
         priority: int = 0,
+        lag: float = 0.0,
     ) -> int:
-        """Add a task after the tasks *after* and return its index.
+        """Add a task after the tasks *after* and return its index; what waits for its end waits *lag* more.
 
         A task of zero seconds is given no resource; one that occupies a resource takes at least 1 ps.
         *seconds* may be a sequence, one figure an iteration; those that are drawn at random must be at
@@ -103,6 +104,8 @@ class ProgramBuilder:
         else:
             index = self._row(name, op, resource, float(seconds[0]), priority=priority)
             self._durations[index] = np.asarray(seconds, dtype=np.float64)
+        if lag:
+            self._tail_lag[index] = lag
         for before in after:
             self.edge(before, index)
         return index

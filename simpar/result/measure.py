@@ -287,7 +287,16 @@ class Measured:
         inside = np.minimum(trace.end_s, self.until_s) - np.maximum(trace.start_s, self.since_s)
         parts["compute_s"] += inside[on & (inside > 0)].tolist()
         per = self.gradients if self.is_async else self.steps
-        return {part: math.fsum(parts[part]) / per for part in BREAKDOWN}
+        found = {part: math.fsum(parts[part]) / per for part in BREAKDOWN}
+        if not (self.is_async or pipeline):
+            # Who computes no longer than others, and is waited for all the same, began late: for a link that
+            # served somebody else first.
+            slower = max(0.0, max(self._compute_s(), default=0.0) - found["compute_s"])
+            late = found["straggler_s"] - slower
+            if late > 1e-9 * self.step_s:
+                found["straggler_s"] -= late
+                found["queue_s"] += late
+        return found
 
     def _is_at_server(self, segment: Segment) -> bool:
         resource = int(self.program.resource[segment.task])

@@ -111,7 +111,9 @@ def waits_for(row: Row, found: Bottleneck) -> str:
     if found.cause == "server":
         return f"waits for the servers to add and update ({_equals(row, found.resource)}), {share}"
     if found.cause == "latency":
-        return f"waits for messages' latency, one after another ({_equals(row, found.resource)}), {share}"
+        return f"waits for the latency of messages that follow each other, {share}"
+    if found.resource == "fabric":
+        return f"waits for the network, {share}"
     whose = "servers'" if found.resource.startswith("ps") else "workers'"
     what = "CPUs" if found.resource.endswith(".cpu") else "links"
     verb = "queues for" if found.cause == "queue" else "waits for"

@@ -230,17 +230,15 @@ def _one_task(
     workers = len(ready)
     chunk = -(-bucket.elements // workers)
     elements = chunk * workers if algorithm in ("ring", "direct") else bucket.elements
-    seconds = CLOSED_FORMS[algorithm](
-        float(elements * star.setting.workload.dtype_bytes),
-        workers,
-        network.bytes_per_s,
-        network.latency_s + network.overhead_s,
-    )
+    n_bytes, form = float(elements * star.setting.workload.dtype_bytes), CLOSED_FORMS[algorithm]
+    carried_s = form(n_bytes, workers, network.bytes_per_s, 0.0)
+    whole_s = form(n_bytes, workers, network.bytes_per_s, network.latency_s + network.overhead_s)
     done = star.builder.task(
         f"all_reduce.b{number}",
         Op("all_reduce", part=number),
         star.builder.resource("fabric", "collective"),
-        seconds,
+        carried_s,
         [task for before in ready for task in before],
+        lag=whole_s - carried_s,
     )
     return [[done]] * workers

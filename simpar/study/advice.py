@@ -57,9 +57,10 @@ def bottleneck(
     cause = main_cause(measured)
     resource = _resource(measured, cause)
     suggestion, skipped = None, False
-    if advise and cause != "compute":
+    if advise and (cause != "compute" or "microbatches" in measured.program.meta):
         suggestion, skipped = _suggest(setting, measured, cause, progress)
-    parts = ("exposed_comm_s", "latency_s", "queue_s") if cause == "network" else (PART_OF_CAUSE[cause],)
+    whole = ("exposed_comm_s", "latency_s", "queue_s")  # what a table calls waiting on the network
+    parts = whole if cause in ("network", "queue") else (PART_OF_CAUSE[cause],)
     share = math.fsum(measured.breakdown[part] for part in parts) / measured.step_s
     return Bottleneck(resource, cause, suggestion, share, skipped)
 
@@ -78,7 +79,10 @@ def main_cause(measured: Measured) -> str:
 def _resource(measured: Measured, cause: str) -> str:
     """Name the resource that the cause points at."""
     if cause in ("queue", "server"):
-        return measured.longest_queue(at_server=cause == "server")
+        queued = measured.longest_queue(at_server=cause == "server")
+        if queued:
+            return queued
+        cause = "network"
     if cause in ("network", "latency"):
         limiting = measured.limiting_link()
         if limiting:

@@ -24,11 +24,11 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
     name = setting.strategy.name
     if meta["clock"] == "async":
         speeds = setting.cluster.speeds
+        as_long = ", so a step is as long as a synchronous one" if meta["sharing"] == "fair" else ""
         if meta["stagger"] == "none" and len(speeds) > 1 and len(set(speeds)) == 1:
             said.append(
                 f"{name} moves in lockstep: equal workers that start together stay together and load the "
-                f"network all at once, so a step is as long as a synchronous one (run.stagger: even starts "
-                f"them apart)"
+                f"network all at once{as_long} (run.stagger: even starts them apart)"
             )
         if measured.staleness and measured.staleness.mean > 0:
             said.append(
@@ -36,7 +36,8 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
                 f"{measured.staleness.mean:.1f} updates old on average"
             )
         uncertain = (meta["workers"] - 1) / measured.gradients
-        if len(set(speeds)) > 1 and uncertain > 0.05:
+        uneven = len(set(speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
+        if uneven and uncertain > 0.04:
             said.append(
                 f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "
                 f"by up to {100 * uncertain:.0f} % (write more run.steps)"
@@ -69,16 +70,11 @@ def _of_pipeline(setting: Setting, measured: Measured) -> list[str]:
     each_way_s = meta["cut_bytes"][cut] / network.bytes_per_s
     stage_s = meta["stage_compute_s"]
     slowest = stage_s.index(max(stage_s))
-    across = (
-        f"the cut between {left} on w{cut} and {right} on w{cut + 1} "
-        f"({spell(meta['cut_bytes'][cut], 'size')} a step each way, 2 x {spell(each_way_s, 'duration')} "
-        f"on a link)"
+    said.append(
+        f"{name}: the cut between {left} on w{cut} and {right} on w{cut + 1} limits it most "
+        f"({spell(meta['cut_bytes'][cut], 'size')} a step each way, 2 x {spell(each_way_s, 'duration')} on a "
+        f"link); the slowest stage is w{slowest} ({spell(stage_s[slowest], 'duration')} of compute a step)"
     )
-    computing = f"the slowest stage, w{slowest} ({spell(stage_s[slowest], 'duration')} of compute a step)"
-    if 2 * each_way_s > stage_s[slowest]:
-        said.append(f"{name} is limited by {across}, ahead of {computing}")
-    else:
-        said.append(f"{name} is limited by {computing}, ahead of {across}")
     return said
 
 
@@ -92,9 +88,9 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
         whose = f" on w{meta['fullest_stage']}"
         kept = f" of {meta['in_flight']} microbatches in flight"
     return [
-        f"{setting.strategy.name} does not fit: it needs {size(meta['memory_bytes'])}{whose} and the "
-        f"device has {size(limit)} ({size(states)} of parameters, gradients and optimizer state, "
-        f"{size(meta['activation_bytes'])} of activations{kept})"
+        f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')}{whose} and "
+        f"the device has {size(limit)} ({spell(states, 'size')} of parameters, gradients and momentum, "
+        f"{spell(meta['activation_bytes'], 'size')} of activations{kept})"
     ]
 
 

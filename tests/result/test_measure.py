@@ -210,3 +210,19 @@ def test_the_use_of_several_threads_is_a_share_of_all_of_them(scene, measure):
     (cpu,) = [use for use in found.uses if use.kind == "server"]
     assert found.step_s == pytest.approx(51.0)
     assert cpu.busy_frac == pytest.approx(32 / (2 * 51))
+
+
+@pytest.mark.parametrize("servers", [1, 2])
+def test_equal_workers_have_no_straggler_however_links_serve_them(scene, measure, servers):
+    """Served one after another they compute at different times, and wait for links, not for slow workers."""
+    found = measure(scene({"ps-sync": {"servers": servers}}, workers=4, sharing="fifo"))
+    assert found.breakdown["straggler_s"] == pytest.approx(0.0, abs=1e-9)
+    assert found.breakdown["compute_s"] == pytest.approx(3.0, rel=1e-6)
+    assert sum(found.breakdown.values()) == pytest.approx(found.step_s, abs=1e-9)
+
+
+def test_a_collective_in_one_task_has_the_latency_of_its_messages(scene, measure):
+    """A ring of 4 sends 6 messages of 0.5 s latency one after another, whether each is a task or not."""
+    for collectives in ("messages", "closed_form"):
+        scenario = scene("allreduce", workers=4, latency=0.5, run={"collectives": collectives})
+        assert measure(scenario).breakdown["latency_s"] == pytest.approx(3.0, rel=1e-6)
