@@ -26,7 +26,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simpar.result import Comparison, Measured
-from simpar.show.timeline_view import Numbers, View
+from simpar.show.timeline_lanes import Numbers
+from simpar.show.timeline_view import View
 
 MOST_EVENTS = 200_000
 """Events in a file, about; viewers get slow beyond a million."""

@@ -6,10 +6,8 @@ how its strategies share the room in it, is said in :mod:`simpar.show.timeline`.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,100 +16,27 @@ from numpy.typing import NDArray
 
 from simpar.program import Program
 from simpar.result import Measured
+from simpar.show.timeline_lanes import (
+    KINDS,
+    Numbers,
+    Slice,
+    in_natural_order,
+    in_us,
+    lane_name,
+    lanes_of,
+    machine_of,
+    plain_number,
+    receiver_of,
+    shortened,
+    step_ends,
+    whole_ns,
+)
 from simpar.trace import Trace
 
 _MARKED = frozenset({"apply", "add", "update"})
 """Operations that are shown even where they take no time, as a mark on their machine."""
 
-_KINDS = {"device": "compute", "server": "cpu"}
-
 Event = dict[str, Any]
-
-
-# -- numbers -------------------------------------------------------------------------------------
-
-
-class Numbers:
-    """Numbers of processes and threads, and of arrows: no two alike in one file."""
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._arrow = 0
-
-    def track(self) -> int:
-        """Return the next number of a process or thread. They share one row: a viewer takes a thread
-        with its process's number for the main one."""
-        self._last += 1
-        return self._last
-
-    def arrow(self) -> int:
-        """Return the next number of an arrow."""
-        self._arrow += 1
-        return self._arrow
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1e9)
-
-
-def _us(ns: int) -> float | int:
-    """Return nanoseconds as microseconds with at most three decimals."""
-    return ns // 1000 if ns % 1000 == 0 else ns / 1000
-
-
-def _read(ns: int) -> int:
-    """Return what Perfetto reads where *ns* is written: it multiplies by 1000 and cuts off."""
-    return int(float(_us(ns)) * 1000.0)
-
-
-def _plain(number: float) -> float | int:
-    """Return *number* as JSON shows it best: whole ones without a point."""
-    return int(number) if number == int(number) else number
-
-
-# -- machines and lanes --------------------------------------------------------------------------
-
-
-def _machine(resource: str) -> str:
-    """Return the machine that a resource belongs to: ``w3``, ``w3.out`` and ``w3>ps0`` are w3's."""
-    return re.split(r"[.>]", resource, maxsplit=1)[0] or resource
-
-
-def _receiver(program: Program, task: int) -> str:
-    """Return the machine at the end of *task*'s last link; '' where there is none."""
-    route = program.route(task)
-    return _machine(program.links[route[-1]].name) if route else ""
-
-
-def _lane(program: Program, resource: int) -> str:
-    """Return what a resource's lane is called on its machine."""
-    found = program.resources[resource]
-    if found.kind == "channel":
-        ends, _, stream = found.name.partition("#")
-        return ends.replace(">", " > ") + (f", stream {stream}" if stream else "")
-    if found.kind in _KINDS:
-        return _KINDS[found.kind]
-    return found.name.partition(".")[2] or found.name
-
-
-def _natural(name: str) -> tuple[int, list[tuple[int, str]]]:
-    """Return a key that puts workers before servers before others, and w9 before w10."""
-    role = 0 if re.fullmatch(r"w\d+", name) else 1 if re.fullmatch(r"ps\d+", name) else 2
-    return role, [(int(part or -1), word) for word, part in re.findall(r"(\D*)(\d*)", name)]
-
-
-# -- one strategy --------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Slice:
-    """One instance on its lane, in nanoseconds."""
-
-    row: int
-    pid: int
-    tid: int
-    start: int
-    end: int
 
 
 class View:
@@ -121,7 +46,7 @@ class View:
         self.name, self.run, self.numbers = name, run, numbers
         self.trace: Trace = run.trace
         self.program: Program = run.program
-        self.ends_s = _step_ends(run)
+        self.ends_s = step_ends(run)
         self.total = len(self.ends_s) - 1
         self.left_out: list[str] = []
         self._key = self.trace.iteration.astype(np.int64) * len(self.program) + self.trace.task
@@ -289,7 +214,7 @@ class View:
         """Return all events of this strategy: names first, then in the order of time."""
         timed: list[tuple[int, int, Event]] = []  # (nanoseconds, order within one, event)
         for number in range(self.steps):
-            start, end = _ns(self.ends_s[number]), _ns(self.ends_s[number + 1])
+            start, end = whole_ns(self.ends_s[number]), whole_ns(self.ends_s[number + 1])
             timed.append((start, 0, self._step(number, start, end)))
         timed += [(piece.start, 0, self._slice(piece)) for piece in self.slices]
         timed += [(ns, 1, event) for ns, event in self._mark_events()]
@@ -314,7 +239,7 @@ class View:
             self.head.append({"ph": "M", "name": f"thread_{what}", "pid": pid, "tid": tid, "args": args})
         return tid
 
-    def _slices(self) -> list[_Slice]:
+    def _slices(self) -> list[Slice]:
         """Return every instance shown on its lane; lanes are named on the way."""
         trace, program = self.trace, self.program
         by_resource: defaultdict[int, list[int]] = defaultdict(list)
@@ -323,17 +248,17 @@ class View:
             by_resource[int(trace.resource[row])].append(row)
         machines: defaultdict[str, list[int]] = defaultdict(list)
         for resource in sorted(by_resource):
-            machines[_machine(program.resources[resource].name)].append(resource)
+            machines[machine_of(program.resources[resource].name)].append(resource)
         marked = {self._marked_machine(row) for row in self.marks.tolist()}
-        received = {_receiver(program, task) for task in self.last_of.values()} if self.counters else set()
+        received = {receiver_of(program, task) for task in self.last_of.values()} if self.counters else set()
         found = []
-        for machine in sorted({*machines, *marked, *received} - {""}, key=_natural):
+        for machine in sorted({*machines, *marked, *received} - {""}, key=in_natural_order):
             pid = self._process(machine)
             order_of = 0
             for resource in sorted(machines.get(machine, ()), key=self._place):
-                lanes = _lanes(trace, by_resource[resource])
+                lanes = lanes_of(trace, by_resource[resource])
                 for number, lane in enumerate(lanes, 1):
-                    name = _lane(program, resource) + (f" {number}" if len(lanes) > 1 else "")
+                    name = lane_name(program, resource) + (f" {number}" if len(lanes) > 1 else "")
                     tid = self._thread(pid, name, order_of)
                     order_of += 1
                     for piece in lane:
@@ -344,16 +269,20 @@ class View:
     def _place(self, resource: int) -> tuple[bool, bool, int]:
         """Return where a lane stands on its machine: what computes, what sends, what receives."""
         found = self.program.resources[resource]
-        return found.kind not in _KINDS, found.name.endswith(".in"), resource
+        return found.kind not in KINDS, found.name.endswith(".in"), resource
 
     def _step(self, number: int, start: int, end: int) -> Event:
         place = {"pid": self.overview, "tid": self.steps_lane}
         return {
             **{"ph": "X", "name": f"step {number + 1}", "cat": "step", **place},
-            **{"ts": _us(start), "dur": _us(shortened(start, end, end)), "args": {"of": self.total}},
+            **{
+                "ts": in_us(start),
+                "dur": in_us(shortened(start, end, end)),
+                "args": {"of": self.total},
+            },
         }
 
-    def _slice(self, piece: _Slice) -> Event:
+    def _slice(self, piece: Slice) -> Event:
         trace, program = self.trace, self.program
         task = int(trace.task[piece.row])
         op = program.ops[task]
@@ -366,12 +295,12 @@ class View:
             "queued_s": start - ready,
         }
         if program.message[task] >= 0:
-            args["bytes"] = _plain(float(program.bytes[task]))
+            args["bytes"] = plain_number(float(program.bytes[task]))
             if task not in self.next_hop:
                 args["delivered_s"] = self._delivered_s(piece.row)
         return {
             **{"ph": "X", "name": program.tasks[task], "cat": op.kind, "pid": piece.pid, "tid": piece.tid},
-            **{"ts": _us(piece.start), "dur": _us(piece.end - piece.start), "args": args},
+            **{"ts": in_us(piece.start), "dur": in_us(piece.end - piece.start), "args": args},
         }
 
     def _marked_machine(self, row: int) -> str:
@@ -384,7 +313,7 @@ class View:
     def _mark_events(self) -> Iterator[tuple[int, Event]]:
         trace, program = self.trace, self.program
         for row in self.marks.tolist():
-            task, at = int(trace.task[row]), _ns(float(trace.end_s[row]))
+            task, at = int(trace.task[row]), whole_ns(float(trace.end_s[row]))
             pid = self._process(self._marked_machine(row))
             op = program.ops[task]
             args = {"op": op.kind, "iteration": int(trace.iteration[row])}
@@ -392,13 +321,13 @@ class View:
                 at,
                 {
                     **{"ph": "i", "s": "p", "name": program.tasks[task], "cat": op.kind},
-                    **{"pid": pid, "tid": pid, "ts": _us(at), "args": args},
+                    **{"pid": pid, "tid": pid, "ts": in_us(at), "args": args},
                 },
             )
 
     # -- arrows ----------------------------------------------------------------------------------------
 
-    def _arrows(self) -> list[tuple[int, _Slice, _Slice]]:
+    def _arrows(self) -> list[tuple[int, Slice, Slice]]:
         """Return when each arrow leaves, and its two slices, in the order of time."""
         by_row = {piece.row: piece for piece in self.slices}
         arrows = []
@@ -428,8 +357,15 @@ class View:
         events = []
         for leaves, here, to in self.arrows[:most]:
             same = {"name": "message", "cat": "message", "id": self.numbers.arrow()}
-            start = {**same, "ph": "s", "pid": here.pid, "tid": here.tid, "ts": _us(leaves)}
-            finish = {**same, "ph": "f", "bp": "e", "pid": to.pid, "tid": to.tid, "ts": _us(to.start)}
+            start = {**same, "ph": "s", "pid": here.pid, "tid": here.tid, "ts": in_us(leaves)}
+            finish = {
+                **same,
+                "ph": "f",
+                "bp": "e",
+                "pid": to.pid,
+                "tid": to.tid,
+                "ts": in_us(to.start),
+            }
             events += [(leaves, start), (to.start, finish)]
         return events
 
@@ -479,12 +415,12 @@ class View:
             row = int(rows[message])
             last = self.last_of[int(self.trace.task[row])]
             n_bytes = float(self.program.bytes[last])
-            start, end = _ns(float(self.trace.start_s[row])), _ns(float(delivered_s[message]))
-            for machine in {"": 0, _receiver(self.program, last): 0}:
+            start, end = whole_ns(float(self.trace.start_s[row])), whole_ns(float(delivered_s[message]))
+            for machine in {"": 0, receiver_of(self.program, last): 0}:
                 changes[machine].append((start, 1, n_bytes))
                 changes[machine].append((max(start, end), -1, -n_bytes))
-        since, until = _ns(self.since_s), _ns(self.until_s)
-        for machine in sorted(changes, key=_natural):
+        since, until = whole_ns(self.since_s), whole_ns(self.until_s)
+        for machine in sorted(changes, key=in_natural_order):
             pid = self._process(machine)
             name = f"bytes in flight to {machine}" if machine else "bytes in flight"
             flying, in_flight = 0, 0.0
@@ -495,44 +431,5 @@ class View:
                 if ns <= until:
                     at_time[max(ns, since)] = in_flight
             for ns, value in at_time.items():
-                event = {"ph": "C", "name": name, "pid": pid, "tid": pid, "ts": _us(ns)}
-                yield ns, {**event, "args": {"bytes": _plain(value)}}
-
-
-def _step_ends(run: Measured) -> list[float]:
-    """Return when each measured step ends, with the beginning of the first in front.
-
-    A step of asynchronous training is as many gradients applied as there are workers.
-    """
-    if not run.is_async:
-        ends = np.maximum.accumulate(np.maximum(run.update_s[run.warmup :], run.since_s))
-        return [run.since_s, *ends.tolist()]
-    applied = np.sort(run.update_s[(run.update_s > run.since_s) & (run.update_s <= run.until_s)])
-    ends = applied[run.workers - 1 :: run.workers]
-    return [run.since_s, *(ends.tolist() or [run.until_s])]
-
-
-def _lanes(trace: Trace, rows: list[int]) -> list[list[_Slice]]:
-    """Return *rows*, of one resource and by start, on as few lanes as hold them without overlap."""
-    lanes: list[list[_Slice]] = []
-    for row in rows:
-        start, end = _ns(float(trace.start_s[row])), _ns(float(trace.free_s[row]))
-        piece = _Slice(row, 0, 0, start, max(start, end))
-        # A sum of floats may end a hair behind the next one's start; that is no overlap.
-        hair = 2 + (start >> 48)
-        for lane in lanes:
-            if lane[-1].end <= start + hair:
-                before = lane[-1]
-                before.end = before.start + shortened(before.start, min(before.end, start), start)
-                lane.append(piece)
-                break
-        else:
-            lanes.append([piece])
-    return lanes
-
-
-def shortened(start: int, end: int, follows: int) -> int:
-    """Return the length of a slice, at most 2 ns less where a viewer would see it run into the next."""
-    length = max(0, end - start)
-    over = _read(start) + _read(length) - _read(follows)
-    return max(0, length - over) if over > 0 else length
+                event = {"ph": "C", "name": name, "pid": pid, "tid": pid, "ts": in_us(ns)}
+                yield ns, {**event, "args": {"bytes": plain_number(value)}}

@@ -13,7 +13,7 @@ import pytest
 
 from simpar.program import Op, ProgramBuilder
 from simpar.result import Comparison, Measured, Row
-from simpar.show import timeline, timeline_view
+from simpar.show import timeline, timeline_lanes
 from simpar.simulate import simulate
 
 
@@ -142,7 +142,7 @@ def test_a_slice_is_shortened_only_where_a_viewer_that_cuts_off_would_see_an_ove
     shortened = 0
     for start in range(0, 200_000, 37):
         end = start + 4_567
-        length = timeline_view.shortened(start, end, end)
+        length = timeline_lanes.shortened(start, end, end)
         seen = [int(ns / 1000 * 1000.0) for ns in (start, length, end)]
 
         assert seen[0] + seen[1] <= seen[2]
