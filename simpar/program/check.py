@@ -86,6 +86,13 @@ def _check_numbers(program: Program, say: Say) -> None:
             say(f"lags[{index}]", "there is no such edge")
         elif len(values) < program.iterations or not (np.isfinite(values) & (values >= 0)).all():
             say(_arrow(program, index), "its lags are too few, negative, infinite or not numbers")
+    for task, values in program.stretch.items():
+        if not 0 <= task < len(program.tasks):
+            say(f"stretch[{task}]", "there is no such task")
+        elif len(values) < program.iterations or not (np.isfinite(values) & (values > 0)).all():
+            say(program.tasks[task], "its stretches are too few, not above 0, infinite or not numbers")
+        elif not program.is_flow(task):
+            say(program.tasks[task], "is stretched and no message on a channel", "durations by iteration")
     ends = np.concatenate([program.source, program.target])
     if ((ends < 0) | (ends >= len(program.tasks))).any():
         say("edges", "an edge names a task that does not exist")

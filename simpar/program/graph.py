@@ -13,8 +13,8 @@ The meaning of a program, which every engine keeps to the last bit:
   iteration), where the rank of a task is its index. A task without a resource starts when it is
   ready and takes no time.
 * It **ends** ``seconds`` later. A *channel* carries messages over links that are shared fairly: there
-  the message at the head transmits, its channel is free at the last byte, and it ends one
-  ``latency`` after that.
+  the message at the head transmits its bytes (times its ``stretch`` in that iteration), its channel is
+  free at the last byte, and it ends one ``latency`` after that.
 * *Instant*: at one point in time all ends, lags and tasks without time settle first; then resources
   are granted one at a time, in ascending rank over all of them, settling again after each; the
   network changes its rates once, last.
@@ -150,6 +150,8 @@ class Program:
     """Tasks whose ``seconds`` differ by iteration: float64[iterations]."""
     lags: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
     """Edges whose ``lag`` differs by iteration of the target: float64[iterations]."""
+    stretch: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    """Messages on channels whose bytes take longer or shorter by iteration, by a factor: float64[iterations]."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Facts about the strategy that compiled it, plain JSON; see :func:`simpar.strategies.compile`."""
 
@@ -242,6 +244,7 @@ class Program:
         columns: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in _COLUMNS}
         columns |= {f"durations.{task}": values for task, values in sorted(self.durations.items())}
         columns |= {f"lags.{edge}": values for edge, values in sorted(self.lags.items())}
+        columns |= {f"stretch.{task}": values for task, values in sorted(self.stretch.items())}
         return columns
 
     def digest(self) -> str:
@@ -294,7 +297,7 @@ class Program:
     @classmethod
     def _of_parts(cls, header: dict[str, Any], columns: dict[str, NDArray[Any]]) -> Program:
         """Return the program of what a file holds; any exception means that it holds something else."""
-        varying: dict[str, dict[int, NDArray[np.float64]]] = {"durations": {}, "lags": {}}
+        varying: dict[str, dict[int, NDArray[np.float64]]] = {"durations": {}, "lags": {}, "stretch": {}}
         for name, values in columns.items():
             kind, _, index = name.partition(".")
             if index:
@@ -308,6 +311,7 @@ class Program:
             ops=tuple(Op(**{**op, "layers": tuple(op["layers"])}) for op in header["ops"]),
             durations=varying["durations"],
             lags=varying["lags"],
+            stretch=varying["stretch"],
             meta=header["meta"],
             **{name: columns[name] for name in _COLUMNS},
         )

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from simpar.errors import EngineError
 from simpar.program import Program
-from simpar.result.flows import sent_share
+from simpar.result.flows import sent_share, stretch_of
 from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
 
 BREAKDOWN = (
@@ -326,10 +326,13 @@ class Measured:
         busy = np.bincount(trace.resource[on], weights=inside[on], minlength=len(program.resources))
         share = sent_share(trace, self.until_s) - sent_share(trace, self.since_s)
         moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.bytes
-        crossed = np.zeros(len(program.links))
+        taken = np.bincount(trace.task, weights=share * stretch_of(trace), minlength=len(program))
+        taken *= program.bytes
+        crossed, occupied = np.zeros(len(program.links)), np.zeros(len(program.links))
         for task in range(len(program)):
             for link in program.route(task):
                 crossed[link] += moved[task]
+                occupied[link] += taken[task]
         found = [
             Use(resource.name, resource.kind, float(busy[r] / (length * resource.capacity)), 0.0)
             for r, resource in enumerate(program.resources)
@@ -339,7 +342,7 @@ class Measured:
             Use(
                 link.name,
                 "link",
-                float(crossed[index] / (length * link.bytes_per_s)),
+                float(occupied[index] / (length * link.bytes_per_s)),
                 float(crossed[index] / self.steps),
             )
             for index, link in enumerate(program.links)

@@ -14,6 +14,7 @@ from simpar.scenario.options import KINDS
 from simpar.scenario.overrides import strategy_names
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import ProfileFile
+from simpar.scenario.variation import check_variation
 from simpar.scenario.words import Path
 from simpar.units import Kind, parse, shown
 
@@ -34,6 +35,9 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
     if model is not None and cluster is not None:
         _check_device(model, cluster, report, profile)
     _check_network(data, report)
+    variation = _section(data, "variation")
+    if variation is not None:
+        check_variation(variation, cluster.get("workers") if cluster else None, report)
 
 
 def check_layers(layers: Any, path: Path, report: Report) -> None:

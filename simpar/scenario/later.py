@@ -4,7 +4,6 @@ The one table of them. When a setting arrives, its word leaves this page.
 """
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
-    "": ("variation",),
     "data": ("record_bytes", "split", "slice_len", "num_slices", "store_bandwidth"),
     "cluster": ("nodes", "devices_per_node", "profile"),
     "network": ("intra",),
@@ -27,7 +26,7 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
     "allreduce": ("shard",),
     "pipeline": ("recompute",),
 }
-"""Keys by section; '' is the top of the file."""
+"""Keys by section."""
 
 LATER_KEYS["ps-async"] = LATER_KEYS["ps-ssp"] = LATER_KEYS["ps-sync"]
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from simpar.errors import InputError
 from simpar.scenario.checks import check_all, check_layers
 from simpar.scenario.fields import Name, Strict
-from simpar.scenario.later import LATER_KEYS, LATER_KINDS
+from simpar.scenario.later import LATER_KINDS
 from simpar.scenario.options import KINDS, KindOptions, Strategy
 from simpar.scenario.overrides import Overrides, apply, strategy_names
 from simpar.scenario.reader import Document, read_file
@@ -34,6 +34,7 @@ from simpar.scenario.schema import (
     ValidateSpec,
 )
 from simpar.scenario.source import Source, public_path
+from simpar.scenario.variation import DISTRIBUTED, DistributionSpec, VariationSpec, read_times
 from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
 
@@ -45,10 +46,22 @@ SECTIONS: dict[str, type[Strict]] = {
     "run": RunSpec,
     "validate": ValidateSpec,
     "prices": PricesSpec,
+    "variation": VariationSpec,
 }
 """Sections of the file that are mappings."""
 
-TOP_KEYS = ("name", "model", "data", "cluster", "network", "strategies", "run", "validate", "prices")
+TOP_KEYS = (
+    "name",
+    "model",
+    "data",
+    "cluster",
+    "network",
+    "strategies",
+    "variation",
+    "run",
+    "validate",
+    "prices",
+)
 """Keys at the top of the file."""
 
 REQUIRED = ("model", "cluster", "strategies")
@@ -121,7 +134,11 @@ def _note_flaws(document: Document, report: Report) -> set[Path]:
     return {public_path(path) for path in document.blank if len(path) != 3 or path[0] != "strategies"}
 
 
-_INNER: dict[Path, type[Strict]] = {("cluster", "device"): DeviceSpec, ("cluster", "server"): ServerSpec}
+_INNER: dict[Path, type[Strict]] = {
+    ("cluster", "device"): DeviceSpec,
+    ("cluster", "server"): ServerSpec,
+    **{("variation", key): DistributionSpec for key in DISTRIBUTED},
+}
 
 
 class _Loader:
@@ -147,9 +164,11 @@ class _Loader:
         run = self._section("run", RunSpec)
         validation = self._section("validate", ValidateSpec)
         prices = self._section("prices", PricesSpec)
+        variation = self._section("variation", VariationSpec)
         strategies = self._strategies()
         profile = self._profile()
         check_all(self.data, self.report, profile)
+        times = self._times()
         self.report.close()
         assert title is not None
         assert model is not None
@@ -165,6 +184,8 @@ class _Loader:
             validation=validation or ValidateSpec(),
             prices=prices.model_dump(by_alias=True, exclude_none=True) if prices else {},
             profile=profile,
+            variation=variation or VariationSpec(),
+            times=times,
             source=self.report.source,
         )
 
@@ -181,9 +202,7 @@ class _Loader:
 
     def _check_top(self) -> None:
         for key in self.data:
-            if key in LATER_KEYS[""]:
-                self.report.add((key,), f"{key!r} is not modelled by this version", "remove it", key=True)
-            elif key not in TOP_KEYS:
+            if key not in TOP_KEYS:
                 self.report.add((key,), f"unknown key {shown(key)}", did_you_mean(key, TOP_KEYS), key=True)
         for key in REQUIRED:
             if key not in self.data:
@@ -265,6 +284,20 @@ class _Loader:
             model, {} if options is None else options, here, kind, self.blank
         )
         return Strategy(name, kind, index, checked) if checked is not None else None
+
+    def _times(self) -> dict[str, tuple[float, ...]]:
+        """Return the measured times that ``variation`` names, by its key; a path starts at this folder."""
+        section, found = self.data.get("variation"), {}
+        for key in DISTRIBUTED:
+            given = section.get(key) if isinstance(section, dict) else None
+            name = given.get("file") if isinstance(given, dict) else None
+            here: Path = ("variation", key, "file")
+            if isinstance(name, str) and name and self.report.clean(here):
+                folder = os.path.dirname(os.fspath(self.path))
+                times = read_times(folder, name, self.report, here)
+                if times is not None:
+                    found[key] = times
+        return found
 
     def _profile(self) -> ProfileFile | None:
         """Return what ``model.profile`` names; a path starts at the folder of the scenario."""

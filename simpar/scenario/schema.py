@@ -39,6 +39,7 @@ from simpar.scenario.later import LATER_WORDS
 from simpar.scenario.options import Strategy
 from simpar.scenario.presets import DEVICE_PRESETS, MODEL_PRESETS
 from simpar.scenario.source import Source, split_path
+from simpar.scenario.variation import VariationSpec
 from simpar.scenario.words import did_you_mean
 from simpar.units import shown
 
@@ -335,6 +336,12 @@ class Scenario:
 
     profile: ProfileFile | None
     """The contents of the file that ``model.profile`` names."""
+
+    variation: VariationSpec
+    """What makes one step different from the next."""
+
+    times: Mapping[str, tuple[float, ...]]
+    """Measured times by the key of ``variation`` whose file holds them."""
 
     source: Source = field(repr=False, compare=False)
     """Where each setting stands."""

@@ -136,6 +136,7 @@ class ReferenceEngine:
         self._seconds: list[float] = program.seconds.tolist()
         self._durations = {task: values.tolist() for task, values in program.durations.items()}
         self._bytes: list[float] = program.bytes.tolist()
+        self._stretch = {task: values.tolist() for task, values in program.stretch.items()}
         self._overhead: list[float] = program.overhead.tolist()
         self._latency: list[float] = program.latency.tolist()
         self._priority: list[int] = program.priority.tolist()
@@ -219,7 +220,9 @@ class ReferenceEngine:
             if self._overhead[task]:
                 yield env.timeout(self._overhead[task])
             if self._bytes[task]:
-                yield self._transmit(resource, self._bytes[task])
+                stretch = self._stretch.get(task)
+                n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
+                yield self._transmit(resource, n_bytes)
             station.release()
             if self._latency[task]:
                 yield env.timeout(self._latency[task])
