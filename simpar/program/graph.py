@@ -151,7 +151,7 @@ class Program:
     lags: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
     """Edges whose ``lag`` differs by iteration of the target: float64[iterations]."""
     stretch: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
-    """Messages on channels whose bytes take longer or shorter by iteration, by a factor: float64[iterations]."""
+    """Messages on channels whose bytes take a factor longer, by iteration: float64[iterations]."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Facts about the strategy that compiled it, plain JSON; see :func:`simpar.strategies.compile`."""
 

@@ -39,7 +39,8 @@ def stretch_of(trace: Trace) -> NDArray[np.float64]:
     by_task = dict(program.stretch)
     for task, seconds in program.durations.items():
         if program.route(task) and program.bytes[task] > 0:
-            bytes_s = min(float(program.bytes[task] / program.links[link].bytes_per_s) for link in program.route(task))
+            (link,) = program.route(task)  # a hop of its own: messages on channels have no durations
+            bytes_s = float(program.bytes[task] / program.links[link].bytes_per_s)
             overhead = program.seconds[task] - bytes_s
             by_task[task] = (seconds - overhead) / bytes_s
     for task, factors in by_task.items():

@@ -11,7 +11,7 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -90,12 +90,7 @@ class _AtLeastZero(Share):
         return {"type": "number", "minimum": 0, "maximum": self.high}
 
 
-def _plain_kind(value: Any) -> Any:
-    """Return the word for a kind that is spelled another usual way."""
-    if not isinstance(value, str):
-        return value
-    word = value.replace("_", "-")
-    return {"log-normal": "lognormal", "twopoint": "two-point"}.get(word, word)
+_SPELLINGS = (("log-normal", "lognormal"), ("log_normal", "lognormal"), ("two_point", "two-point"))
 
 
 class DistributionSpec(Strict):
@@ -112,8 +107,7 @@ class DistributionSpec(Strict):
             "two-point",
             "empirical",
         ],
-        Choice("distribution"),
-        BeforeValidator(_plain_kind),
+        Choice("distribution", spellings=_SPELLINGS),
     ]
     """Its family."""
 
@@ -174,7 +168,7 @@ class VariationSpec(Strict):
     """Workers that are slow, for ever or now and then."""
 
     replications: Annotated[int, Whole(1, 10_000)] | None = None
-    """Runs with draws of their own; 20 by default where anything is drawn at random."""
+    """Runs with draws of their own; 21 by default where anything is drawn at random."""
 
 
 DISTRIBUTED = ("compute", "link", "server")
@@ -192,7 +186,14 @@ _SETTINGS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Settings beside ``kind``, by kind: one of these sets, whole."""
 
-_EXAMPLES = {"mean": "1", "cv": "0.1", "shape": "3", "file": "times.txt", "factor": "5", "probability": "0.02"}
+_EXAMPLES = {
+    "mean": "1",
+    "cv": "0.1",
+    "shape": "3",
+    "file": "times.txt",
+    "factor": "5",
+    "probability": "0.02",
+}
 _EXAMPLES |= {"low": "0.9", "high": "1.1"}
 
 _MOST_CV = {"normal": 1 / 3, "exponential": 1.0, "uniform": 1 / math.sqrt(3)}
@@ -212,10 +213,11 @@ def check_variation(section: dict[str, Any], workers: Any, report: Report) -> No
 
 
 def _check_distribution(given: dict[str, Any], here: Path, report: Report) -> None:
-    kind = _plain_kind(given.get("kind"))
-    sets = _SETTINGS.get(kind) if isinstance(kind, str) else None
-    if sets is None:
+    kind = given.get("kind")
+    kind = dict(_SPELLINGS).get(kind, kind) if isinstance(kind, str) else None
+    if kind not in _SETTINGS:
         return  # said already
+    sets = _SETTINGS[kind]
     settings = [key for key in given if key != "kind" and given[key] is not None]
     allowed = {key for one in sets for key in one}
     for key in settings:

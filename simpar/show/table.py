@@ -41,6 +41,8 @@ def head(result: Comparison, width: int = 0) -> str:
     if facts["bytes_per_s"] is not None:
         said += f", {spell(facts['bytes_per_s'], 'rate')}, {spell(facts['latency_s'], 'duration')}"
     steps = f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s")
+    if facts.get("replications", 1) > 1:
+        steps += f" x {facts['replications']} runs"
     rest = f"{steps}, seed {facts['seed']}"
     return f"{said}  {rest:>{max(0, width - len(said) - 2)}}"
 

@@ -1,9 +1,9 @@
 """Times that vary: a program with its compute, its messages and its servers' work drawn at random.
 
-A strategy compiles with nominal times; :func:`vary` lays the draws of one replication over its program. What is
-drawn belongs to a worker and an iteration, not to a task: in each iteration a worker's compute takes one factor
-longer, and so does every byte that it sends to servers, gets from them or passes on. So every strategy of
-a scenario meets the same luck (common random numbers), and their difference is theirs.
+A strategy compiles with nominal times; :func:`vary` lays the draws of one replication over its program. What
+is drawn belongs to a worker and an iteration, not to a task: in each iteration a worker's compute takes one
+factor longer, and every byte takes another that it sends to servers, gets from them or passes on. So every
+strategy of a scenario meets the same luck (common random numbers), and their difference is theirs.
 
 A worker that is slow for ever is no draw: it is in the cluster's speeds. Latency does not vary, and nor does
 the overhead of a message. A collective in closed form takes as long as its slowest worker's link.
@@ -26,7 +26,8 @@ from simpar.strategies.common import Setting, batch_seconds
 COMPUTE, LINK, SERVER, SPELL = range(4)
 """What a stream of random numbers is for."""
 
-DEFAULT_REPLICATIONS = 20
+DEFAULT_REPLICATIONS = 21
+"""An odd number, so that one run is the median; of 21, the second is the 5th percentile."""
 
 Factors = NDArray[np.float64]
 """One factor an iteration: float64[iterations]."""
@@ -64,7 +65,8 @@ def vary(program: Program, setting: Setting, replication: int = 0) -> Program:
         lags |= later
     if not (durations or stretch or lags):
         return program
-    return replace(program, durations=durations, stretch=stretch, lags=lags)
+    meta = {**program.meta, "replication": replication}
+    return replace(program, durations=durations, stretch=stretch, lags=lags, meta=meta)
 
 
 def expected_compute(setting: Setting, worker: int, batch_s: float) -> float:
@@ -123,9 +125,7 @@ class _Draws:
     def _of(self, purpose: int, key: str, spec: DistributionSpec, index: int) -> Factors:
         if (purpose, index) not in self._known:
             distribution = distribution_of(self._setting, key, spec)
-            self._known[purpose, index] = distribution.draw(
-                self._generator(purpose, index), self._iterations
-            )
+            self._known[purpose, index] = distribution.draw(self._generator(purpose, index), self._iterations)
         return self._known[purpose, index]
 
     def compute(self, worker: int, luck: int) -> Factors:

@@ -10,7 +10,9 @@ from simpar.result import Measured
 from simpar.result.labels import size
 from simpar.scenario import Scenario
 from simpar.strategies import Setting
+from simpar.strategies.variation import is_random, replications
 from simpar.study.money import device_price
+from simpar.trace import SERVER_OPS
 from simpar.units import spell
 from simpar.workload.presets import MODELS
 
@@ -25,7 +27,8 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
     if meta["clock"] == "async":
         speeds = setting.cluster.speeds
         as_long = ", so a step is as long as a synchronous one" if meta["sharing"] == "fair" else ""
-        if meta["stagger"] == "none" and len(speeds) > 1 and len(set(speeds)) == 1:
+        alike = len(set(speeds)) == 1 and not is_random(setting.scenario)
+        if meta["stagger"] == "none" and len(speeds) > 1 and alike:
             said.append(
                 f"{name} moves in lockstep: equal workers that start together stay together and load the "
                 f"network all at once{as_long} (run.stagger: even starts them apart)"
@@ -37,7 +40,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
             )
         uncertain = (meta["workers"] - 1) / measured.gradients
         uneven = len(set(speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
-        if uneven and uncertain > 0.04:
+        if uneven and uncertain > 0.04 and not is_random(setting.scenario):
             said.append(
                 f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "
                 f"by up to {100 * uncertain:.0f} % (write more run.steps)"
@@ -130,11 +133,12 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     preset = scenario.model.preset
     if scenario.model.seq is not None and (preset is None or MODELS[preset].seq is None):
         no_effect("model.seq", "this model has no sequence")
-    if "seed" in scenario.run.model_fields_set:
+    if "seed" in scenario.run.model_fields_set and not is_random(scenario):
         no_effect("run.seed", "nothing in this scenario is drawn at random")
     device = scenario.cluster.device
     if device is not None and device.memory_bandwidth is not None:
         no_effect("cluster.device.memory_bandwidth", "layers take their FLOPs over the device's rate")
+    said += _of_variation(scenario, programs)
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.prices:
@@ -156,6 +160,34 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             f"cluster.device times were measured at batch {cluster.device.measured_batch} and are scaled in "
             f"proportion to batch {workload.batch}"
         )
+    return said
+
+
+def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
+    """Return what the figures mean where times are drawn, and the draws that meet nothing."""
+    variation, runs, said = scenario.variation, replications(scenario), []
+    if runs > 1:
+        said.append(
+            f"times vary: each strategy ran {runs} times with other draws, the same for all strategies; figures "
+            f"are those of its median run, p5 to p95 is the spread of all"
+        )
+    idle = "had no effect: "
+    if variation.replications is not None and not is_random(scenario):
+        said.append(f"variation.replications {idle}nothing is drawn at random")
+    if variation.link is not None and not any(
+        (program.bytes > 0).any() or "fabric" in [resource.name for resource in program.resources]
+        for program in programs
+    ):
+        said.append(f"variation.link {idle}no message crosses a link")
+    if variation.server is not None:
+        working = [
+            program.resource[task] >= 0
+            for program in programs
+            for task, op in enumerate(program.ops)
+            if op.kind in SERVER_OPS
+        ]
+        if not any(working):
+            said.append(f"variation.server {idle}no server takes time to add or to update")
     return said
 
 

@@ -33,6 +33,7 @@ def _scenario(device=None, network=None, workers=2, speed=None, server=None):
     server = server or SimpleNamespace(add_rate=None, update_rate=None, threads=1)
     return SimpleNamespace(
         cluster=SimpleNamespace(workers=workers, device=device, speed=speed, server=server),
+        variation=SimpleNamespace(stragglers=None),
         network=network,
         problem=lambda path, message, fix="": Problem("toy.yaml", 1, 1, path, message, fix),
     )
