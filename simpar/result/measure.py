@@ -320,7 +320,7 @@ class Measured:
         return [float(seconds) / self.steps for seconds in self._computed_s.sum(axis=1)]
 
     def _slowest_s(self) -> float:
-        """Return the seconds that the slowest device of an iteration, whichever it is, computes on average."""
+        """Return the seconds that the slowest device of each iteration computes, on average."""
         computed = self._computed_s
         return float(computed.max(axis=0).sum()) / self.steps if len(computed) else 0.0
 

@@ -168,8 +168,8 @@ def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
     variation, runs, said = scenario.variation, replications(scenario), []
     if runs > 1:
         said.append(
-            f"times vary: each strategy ran {runs} times with other draws, the same for all strategies; figures "
-            f"are those of its median run, p5 to p95 is the spread of all"
+            f"times vary: each strategy ran {runs} times with other draws, the same for all strategies; "
+            f"figures are those of its median run, p5 to p95 is the spread of all"
         )
     idle = "had no effect: "
     if variation.replications is not None and not is_random(scenario):
