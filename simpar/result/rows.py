@@ -51,6 +51,26 @@ class Bottleneck:
         return {"resource": self.resource, "cause": self.cause, "try": tried}
 
 
+INTERVALS = ("step_s", "samples_per_s", "speedup", "efficiency", "staleness_mean")
+"""Figures that vary between runs with other draws, as :attr:`Row.intervals` names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where a figure lies in nine of ten runs that differ only in what was drawn at random."""
+
+    p5: float
+    """5th percentile."""
+    p50: float
+    """The median."""
+    p95: float
+    """95th percentile."""
+
+    def to_dict(self) -> dict[str, float]:
+        """Return it as JSON has it."""
+        return {"p5": self.p5, "p50": self.p50, "p95": self.p95}
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One strategy. What does not fit in memory has no figures: they are None."""
@@ -79,6 +99,8 @@ class Row:
     """Of all its workers and servers together; None where a price is missing."""
     usd_per_epoch: float | None = None
     """None, too, where the scenario does not say how many records an epoch has."""
+    intervals: Mapping[str, Interval] | None = None
+    """By the name of a figure, one of :data:`INTERVALS`, in its unit; None where it ran only once."""
     engine: str = ""
     notes: tuple[str, ...] = ()
     """What a reader should know before believing the figures."""
@@ -148,7 +170,7 @@ class Row:
             "usd_per_epoch": self.usd_per_epoch,
             "usd_per_step": self.usd_per_step,
             "usd_per_million_samples": self.usd_per_million_samples,
-            "intervals": None,
+            "intervals": self.intervals and {name: one.to_dict() for name, one in self.intervals.items()},
             "notes": list(self.notes),
         }
 
@@ -233,11 +255,15 @@ class Comparison(Mapping[str, Row]):
             "usd_per_hour",
             "usd_per_epoch",
             "usd_per_million_samples",
+            "step_s_p5",
+            "step_s_p50",
+            "step_s_p95",
         ]
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(header)
         for row in self.rows:
             parts = row.breakdown or {}
+            steps = row.intervals.get("step_s") if row.intervals else None
             writer.writerow(
                 [
                     row.rank,
@@ -253,6 +279,7 @@ class Comparison(Mapping[str, Row]):
                     row.usd_per_hour,
                     row.usd_per_epoch,
                     row.usd_per_million_samples,
+                    *((steps.p5, steps.p50, steps.p95) if steps else (None, None, None)),
                 ]
             )
         if path is not None:

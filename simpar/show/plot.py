@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from simpar.result import BREAKDOWN, Comparison, Row
+from simpar.result import BREAKDOWN, Comparison, Interval, Row
 from simpar.show import words
 from simpar.units import spell
 
@@ -47,6 +47,7 @@ _MARGIN = 0.14
 _MOST_LABEL = 2.55
 _MOST_LINES = 3
 _GAP = 0.08
+_WHISKER = "p5 to p95"
 _BAR = 0.19
 _FONT = "DejaVu Sans"
 _TITLE, _TEXT, _SMALL = 11.0, 9.0, 8.5
@@ -247,7 +248,7 @@ class _Sheet:
 def _figure(result: Comparison) -> Figure:
     """Lay the picture out: title, legend, and one line a strategy, as high as they need."""
     rows = result.rows
-    longest = max((row.step_s for row in rows if row.step_s), default=0.0)
+    longest = max((_far_s(row) for row in rows), default=0.0)
     scale, unit, digits = _unit(longest)
 
     labels = [_wrapped(_printable(row.label), _TEXT, _MOST_LABEL, _MOST_LINES) for row in rows]
@@ -262,7 +263,8 @@ def _figure(result: Comparison) -> Figure:
     title, below = _heading(result)
     titles = _wrapped(title, _TITLE, _WIDTH - 2 * _MARGIN, 2, bold=True)
     belows = _wrapped(below, _SMALL, _WIDTH - 2 * _MARGIN, 2)
-    legend = _legend_lines(_listed(rows), _WIDTH - 2 * _MARGIN)
+    whiskers = [_WHISKER] if any(_steps(row) for row in rows) else []
+    legend = _legend_lines(_listed(rows) + whiskers, _WIDTH - 2 * _MARGIN)
     top = 0.12 + 0.21 * len(titles) + 0.18 * len(belows) + 0.08
     bars = top + 0.22 * len(legend) + 0.06
     sheet = _Sheet(_WIDTH, bars + tall + (0.47 if longest else 0.12))
@@ -277,8 +279,13 @@ def _figure(result: Comparison) -> Figure:
     for number, entries in enumerate(legend):
         x, y = _MARGIN, top + 0.22 * number + 0.08
         for part in entries:
-            name, color = PARTS[part]
-            sheet.box(x, y - 0.05, 0.14, 0.1, color)
+            name, color = PARTS.get(part, (part, _INK))
+            if part == _WHISKER:
+                sheet.box(x, y - 0.005, 0.14, 0.01, color)
+                sheet.box(x, y - 0.04, 0.01, 0.08, color)
+                sheet.box(x + 0.13, y - 0.04, 0.01, 0.08, color)
+            else:
+                sheet.box(x, y - 0.05, 0.14, 0.1, color)
             sheet.text(x + 0.2, y, name, _SMALL, _INK)
             x += _entry_width(part)
     for middle, lines in zip(middles, labels, strict=True):
@@ -291,7 +298,7 @@ def _figure(result: Comparison) -> Figure:
     # Inches a unit of time, so that the longest of (bar, its text) just fits.
     per_unit = min(
         (
-            (width - _GAP - length) / (row.step_s * scale)
+            (width - _GAP - length) / (_far_s(row) * scale)
             for row, length in zip(rows, lengths, strict=True)
             if row.step_s
         ),
@@ -303,7 +310,7 @@ def _figure(result: Comparison) -> Figure:
     _frame(axes, longest * scale)
     listed = set(_listed(rows))
     for row, middle, end, length in zip(rows, middles, ends, lengths, strict=True):
-        x = _bar(axes, row, middle, scale, listed) + _GAP / per_unit
+        x = max(_bar(axes, row, middle, scale, listed), _far_s(row) * scale) + _GAP / per_unit
         # The grid does not run through the words.
         axes.barh(middle, (length + 0.04) / per_unit, _BAR, left=x - 0.02 / per_unit, color="white", zorder=1)
         for text, color in end:
@@ -318,6 +325,17 @@ def _figure(result: Comparison) -> Figure:
     return sheet.figure
 
 
+def _steps(row: Row) -> Interval | None:
+    """Return between what the step of *row* lies, None where it ran only once or does not fit."""
+    return row.intervals.get("step_s") if row.step_s and row.intervals else None
+
+
+def _far_s(row: Row) -> float:
+    """Return where bar and whisker of *row* end, in seconds."""
+    steps = _steps(row)
+    return max(row.step_s or 0.0, steps.p95 if steps else 0.0)
+
+
 def _listed(rows: Sequence[Row]) -> list[str]:
     """Return the parts that the legend names."""
     return [
@@ -328,7 +346,7 @@ def _listed(rows: Sequence[Row]) -> list[str]:
 
 
 def _entry_width(part: str) -> float:
-    return 0.2 + _inches(PARTS[part][0], _SMALL) + 0.22
+    return 0.2 + _inches(PARTS.get(part, (part,))[0], _SMALL) + 0.22
 
 
 def _legend_lines(parts: Sequence[str], width: float) -> list[list[str]]:
@@ -386,4 +404,9 @@ def _bar(axes: Axes, row: Row, y: float, scale: float, listed: set[str]) -> floa
             color = PARTS[part][1] if part in listed else _UNLISTED
             axes.barh(y, length, _BAR, left=at, color=color, linewidth=0, zorder=2)
             at += length
+    steps = _steps(row)
+    if steps:
+        low, high = steps.p5 * scale, steps.p95 * scale
+        axes.plot([low, high], [y, y], color=_INK, linewidth=0.8, solid_capstyle="butt", zorder=3)
+        axes.plot([low, high], [y, y], "|", color=_INK, markersize=5, markeredgewidth=0.8, zorder=3)
     return at
