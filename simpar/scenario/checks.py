@@ -14,6 +14,7 @@ from simpar.scenario.options import KINDS
 from simpar.scenario.overrides import strategy_names
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import ProfileFile
+from simpar.scenario.shape_checks import check_shape
 from simpar.scenario.words import Path
 from simpar.units import Kind, parse, shown
 
@@ -28,6 +29,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
     model, cluster = _section(data, "model"), _section(data, "cluster")
     if model is not None:
         _check_model(model, cluster, report)
+        check_shape(model, report)
         check_layers(model.get("layers"), ("model", "layers"), report)
     if cluster is not None:
         _check_cluster(cluster, report)

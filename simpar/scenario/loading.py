@@ -31,6 +31,7 @@ from simpar.scenario.schema import (
     RunSpec,
     Scenario,
     ServerSpec,
+    ShapeSpec,
     ValidateSpec,
 )
 from simpar.scenario.source import Source, public_path
@@ -121,7 +122,11 @@ def _note_flaws(document: Document, report: Report) -> set[Path]:
     return {public_path(path) for path in document.blank if len(path) != 3 or path[0] != "strategies"}
 
 
-_INNER: dict[Path, type[Strict]] = {("cluster", "device"): DeviceSpec, ("cluster", "server"): ServerSpec}
+_INNER: dict[Path, type[Strict]] = {
+    ("model", "shape"): ShapeSpec,
+    ("cluster", "device"): DeviceSpec,
+    ("cluster", "server"): ServerSpec,
+}
 
 
 class _Loader:

@@ -12,7 +12,7 @@ from simpar.scenario import Scenario
 from simpar.strategies import Setting
 from simpar.study.money import device_price
 from simpar.units import spell
-from simpar.workload.presets import MODELS
+from simpar.workload.families import known
 
 UNEVEN = 1.05
 """Greatest load of a server over the mean from which on it is worth a word."""
@@ -127,8 +127,8 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     reducing = any("algorithm" in program.meta for program in programs)
     if "collectives" in scenario.run.model_fields_set and not reducing:
         no_effect("run.collectives", "no strategy has a collective")
-    preset = scenario.model.preset
-    if scenario.model.seq is not None and (preset is None or MODELS[preset].seq is None):
+    model = known(scenario.model)
+    if scenario.model.seq is not None and (model is None or model.seq is None):
         no_effect("model.seq", "this model has no sequence")
     if "seed" in scenario.run.model_fields_set:
         no_effect("run.seed", "nothing in this scenario is drawn at random")
