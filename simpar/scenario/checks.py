@@ -126,6 +126,13 @@ def _check_cluster(cluster: Data, report: Report) -> None:
     ):
         said = f"{len(speed)} speeds are given for {workers} workers"
         report.add(paths[0], said, "write one speed for each worker")
+    server = _section(cluster, "server") or {}
+    threads, together = server.get("threads", 1), server.get("threads_per_key", 1)
+    here = ("cluster", "server", "threads_per_key")
+    if _count(threads) and _count(together) and threads % together and report.clean(here):
+        said = f"{threads} threads do not divide by {together}"
+        divisor = max(one for one in range(1, min(threads, together) + 1) if threads % one == 0)
+        report.add(here, said, f"write {divisor}, or other 'threads'")
 
 
 def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFile | None) -> None:
@@ -150,6 +157,9 @@ def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFi
     elif "efficiency" in device and not rates:
         said = "'efficiency' does nothing without 'flops' or 'preset'"
         report.add((*here, "efficiency"), said, "write 'flops: 312 TFLOP/s' or remove it", key=True)
+    if device.get("roofline") is True and rates == ["flops"] and "memory_bandwidth" not in device:
+        said = "'roofline' needs the bandwidth of the device's memory"
+        report.add((*here, "roofline"), said, "write 'memory_bandwidth: 900 GB/s'", key=True)
     if "batch" in device and not times:
         said = "'batch' does nothing without 'forward' and 'backward'"
         report.add((*here, "batch"), said, "remove it", key=True)

@@ -244,18 +244,33 @@ class DeviceSpec(Strict):
     memory_bandwidth: Rate | None = None
     """Bandwidth of that memory, '900 GB/s'."""
 
+    roofline: bool = False
+    """Whether a layer takes no less than the bytes it moves over that bandwidth."""
+
+    half_flops: Flops | None = None
+    """FLOPs of an operation that reaches half the efficiency, '2 GFLOP'; by default all reach all of it."""
+
+    launch: Duration = 0.0
+    """Time to launch one operation, '5 us': one a layer in each direction, for every microbatch."""
+
 
 class ServerSpec(Strict):
     """What one parameter server does with what it receives."""
 
     add_rate: Rate | None = None
-    """Bytes of gradients added up a second, '10 GB/s'; by default adding takes no time."""
+    """Bytes of gradients that a thread adds up a second, '10 GB/s'; by default adding takes no time."""
 
     update_rate: Rate | None = None
-    """Bytes of parameters updated a second, '10 GB/s'; by default updating takes no time."""
+    """Bytes of parameters that a thread updates a second, '10 GB/s'; by default updating takes no time."""
 
     threads: Workers = 1
-    """Tensors or slices that it works on at once."""
+    """Threads; each works on a tensor or slice of its own."""
+
+    threads_per_key: Workers = 1
+    """Threads that work on one tensor or slice together, each on its part."""
+
+    overhead: Duration = 0.0
+    """Time each time that it takes up a tensor or slice, to add or to update, before the bytes; '20 us'."""
 
 
 def _device_shorthand(value: Any) -> Any:

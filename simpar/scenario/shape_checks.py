@@ -77,8 +77,8 @@ def _check_numbers(shape: dict[str, Any], report: Report) -> None:
         report.add((*_HERE, "hidden"), said, f"write {nearest}")
     if heads and kv_heads and heads % kv_heads:
         said = f"{heads} heads do not divide by {kv_heads} heads of keys and values"
-        nearest = max(one for one in range(1, min(kv_heads, heads) + 1) if heads % one == 0)
-        report.add((*_HERE, "kv_heads"), said, f"write {nearest}")
+        divisor = max(one for one in range(1, min(kv_heads, heads) + 1) if heads % one == 0)
+        report.add((*_HERE, "kv_heads"), said, f"write {divisor}")
     experts, active, layers = number("experts"), number("active"), number("layers")
     for key, other in (("experts", "active"), ("active", "experts")):
         if key in shape and other not in shape and report.clean((*_HERE, key)):

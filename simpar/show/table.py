@@ -244,6 +244,10 @@ def _compute(found: Explanation, kind: str) -> str:
     flops = workload.forward_flops if kind == "forward" else workload.backward_flops
     if device.flops_per_s is None or found.row.kind == "pipeline":
         return ""
+    if not device.is_linear:
+        launched = f"{spell(device.launch_s, 'duration')} to launch and " if device.launch_s else ""
+        longer = "the longer of computing and moving bytes" if device.roofline else "its computing"
+        return f"{len(workload.layers)} layers, each {launched}{longer}"
     return (
         f"{spell(flops, 'flops', digits=3)} x {workload.batch} {workload.unit} / "
         f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"
@@ -287,7 +291,7 @@ def _assumptions(found: Explanation) -> list[str]:
     said = ["full-duplex links", f"{meta['sharing']} sharing"]
     if meta.get("overlap") is False:
         said.append("no overlap of communication with the backward pass (set overlap: true)")
-    if "servers" in meta and server.add_bytes_per_s is None and server.update_bytes_per_s is None:
+    if "servers" in meta and not server.takes_time:
         said.append("servers that add and update in no time")
     elif "servers" not in meta:
         said.append("updates in no time")

@@ -16,6 +16,7 @@ from simpar.errors import InputError
 from simpar.hardware import Cluster
 from simpar.program import Op, Program, ProgramBuilder
 from simpar.scenario import Scenario, Strategy
+from simpar.strategies import operations
 from simpar.workload import Workload
 
 
@@ -54,7 +55,8 @@ def layer_times(setting: Setting, worker: int, samples: float) -> tuple[list[flo
     """Return the seconds of each layer, forward and backward, for *samples* samples on *worker*.
 
     Measured layers scale with the samples; a device given by its times spreads them over the layers
-    by FLOPs; otherwise each layer takes its FLOPs over the device's rate.
+    by FLOPs; otherwise each layer takes its FLOPs over the device's rate, or what
+    :mod:`simpar.strategies.operations` says where launches, small operations or memory count.
     """
     speed = setting.cluster.speeds[worker]
     if (speed, samples) not in setting._times:
@@ -75,12 +77,22 @@ def _layer_times(setting: Setting, speed: float, samples: float) -> tuple[list[f
         backward = compute.spread(
             device.backward_s * share, [layer.backward_flops for layer in workload.layers]
         )
+    elif not device.is_linear:
+        forward, backward = operations.layer_times(workload, device, samples)
+        forward, backward = [slow * one for one in forward], [slow * one for one in backward]
     else:
         assert device.flops_per_s is not None, "the scenario was checked: a device has times or a rate"
         rate = device.flops_per_s / slow
         forward = [compute.layer_seconds(layer.forward_flops, samples, rate) for layer in workload.layers]
         backward = [compute.layer_seconds(layer.backward_flops, samples, rate) for layer in workload.layers]
     return forward, backward
+
+
+def is_linear(setting: Setting) -> bool:
+    """Return whether twice the samples take twice as long, as measured times are taken to."""
+    device = setting.cluster.device
+    measured = setting.workload.measured_batch is not None or device.forward_s is not None
+    return measured or device.is_linear
 
 
 def batch_seconds(setting: Setting, worker: int, samples: float) -> float:

@@ -164,13 +164,19 @@ class Servers:
 
     def add_s(self, key: Key) -> float:
         """Return the seconds to add one push of *key*."""
-        rate = self.setting.cluster.server.add_bytes_per_s
-        return key.bytes / rate if rate else 0.0
+        server = self.setting.cluster.server
+        return server.overhead_s + (key.bytes / server.add_bytes_per_s if server.add_bytes_per_s else 0.0)
 
     def update_s(self, key: Key) -> float:
         """Return the seconds to update the parameters of *key*."""
-        rate = self.setting.cluster.server.update_bytes_per_s
-        return key.bytes / rate if rate else 0.0
+        server = self.setting.cluster.server
+        return server.overhead_s + (
+            key.bytes / server.update_bytes_per_s if server.update_bytes_per_s else 0.0
+        )
+
+    def add_and_update_s(self, key: Key) -> float:
+        """Return the seconds to add one push of *key* and update at once, which takes it up once only."""
+        return self.add_s(key) + self.update_s(key) - self.setting.cluster.server.overhead_s
 
     def cycle_s(self, worker: int) -> float:
         """Return the seconds of one cycle of *worker* if it were alone.
@@ -189,6 +195,7 @@ class Servers:
             network.overhead_s,
             cluster.server.add_bytes_per_s,
             cluster.server.update_bytes_per_s,
+            cluster.server.overhead_s,
         )
 
     @property
