@@ -71,8 +71,9 @@ def operation_seconds(
     """Return the seconds of one operation: its launch, then computing or moving bytes, whichever is longer.
 
     ``launch + max(f / (e(f) peak), bytes / bandwidth)`` with the efficiency
-    ``e(f) = e_max f / (f + f_half)``, so that computing takes ``(f + f_half) / (e_max peak)``: a device reaches half its rate on an operation of
-    ``f_half`` FLOPs, and a fixed start-up time ``f_half / (e_max peak)`` says the same.
+    ``e(f) = e_max f / (f + f_half)``, so that computing takes ``(f + f_half) / (e_max peak)``: a device
+    reaches half its rate on an operation of ``f_half`` FLOPs, and a fixed start-up time of
+    ``f_half / (e_max peak)`` says the same.
 
     Args:
         flops: FLOPs of the operation for the whole batch, *f*. One without any computes in no time.

@@ -200,6 +200,9 @@ class ModelSpec(Strict):
     dtype: Dtype = "float32"
     """Type of parameters, gradients and activations."""
 
+    optimizer: Annotated[Literal["sgd", "momentum", "adam"], Choice("optimizer")] = "momentum"
+    """Whose state is kept: none, one or two copies in float32; 16-bit models keep a float32 copy besides."""
+
     seq: Annotated[int, Whole(1, 10**9)] | None = None
     """Tokens in a sequence."""
 

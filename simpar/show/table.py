@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simpar.result import BREAKDOWN, Comparison, Row
+from simpar.result.labels import memory_parts
 from simpar.show import words
 from simpar.study.compare import Explanation
 from simpar.units import spell
@@ -192,6 +193,8 @@ def explanation(found: Explanation) -> str:
         if parts.get(part, 0) > 0
     ]
     lines.append(f"An average step: {words.duration(row.step_s or 0.0)} = " + " + ".join(shares))
+    needs = f"{spell(row.memory_bytes, 'size')} = {memory_parts(row.memory)}"
+    lines.append(f"Memory of {'the fullest stage' if row.kind == 'pipeline' else 'a worker'}: {needs}")
     if row.bottleneck:
         lines.append(f"{words.called(row)} {words.waits_for(row, row.bottleneck)}.")
         helps = words.helps(row.bottleneck)

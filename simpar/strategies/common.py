@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simpar.cost import compute
+from simpar.cost.memory import Memory, optimizer_state
 from simpar.errors import InputError
 from simpar.hardware import Cluster
 from simpar.program import Op, Program, ProgramBuilder
@@ -34,6 +35,10 @@ class Setting:
     def iterations(self) -> int:
         """Iterations to run: the warm-up and the steps that are measured."""
         return self.scenario.run.warmup + self.scenario.run.steps
+
+    def optimizer_bytes(self, parameters: int) -> float:
+        """Return the bytes that the optimizer keeps for so many *parameters*."""
+        return optimizer_state(parameters, self.workload.dtype_bytes, self.scenario.model.optimizer)
 
     def refuse(self, option: str, message: str, fix: str = "") -> InputError:
         """Return the error that says what is wrong with one of the strategy's options."""
@@ -218,8 +223,7 @@ class Star:
         updates: Sequence[int],
         samples: int,
         workers: int,
-        memory_bytes: float,
-        activation_bytes: float,
+        memory: Memory,
         **facts: Any,
     ) -> Program:
         """Return the program, with what reports must know of it.
@@ -228,8 +232,7 @@ class Star:
             clock: ``sync`` where a step ends when the last of *updates* has ended in an iteration,
                 ``async`` where every one of them applies one worker's gradients.
             samples: trained on in one iteration by all workers together.
-            memory_bytes: of the device that needs most.
-            activation_bytes: what of them is activations; the rest is parameters, gradients, optimizer state.
+            memory: of the device that needs most.
             facts: whatever else is worth knowing, plain JSON.
         """
         setting = self.setting
@@ -242,8 +245,8 @@ class Star:
                 "samples": samples,
                 "workers": workers,
                 "warmup": setting.scenario.run.warmup,
-                "memory_bytes": memory_bytes,
-                "activation_bytes": activation_bytes,
+                "memory_bytes": memory.total,
+                "memory": memory.to_dict(),
                 "sharing": self.builder.sharing,
                 **facts,
             }

@@ -237,22 +237,28 @@ class Servers:
         largest = max(held, key=lambda piece: (piece.elements, -piece.tensor), default=None)
         names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
         return {
-            "memory_bytes": memory.server_fed_worker(
+            "memory": memory.server_fed_worker(
                 workload.parameter_bytes, workload.activation_bytes * workload.batch
             ),
-            "activation_bytes": workload.activation_bytes * workload.batch,
             "samples": self.workers * workload.batch,
             "workers": self.workers,
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
             "server_loads_bytes": self.loads,
-            "server_memory_bytes": [memory.parameter_server(load) for load in self.loads],
+            "server_memory_bytes": [self._server_memory(server).total for server in range(len(self.loads))],
             "fullest_server": fullest,
             "largest_tensor": names[largest.tensor] if largest else "",
             "largest_tensor_bytes": _whole(self.slices, largest) * workload.dtype_bytes if largest else 0,
             "cycle_s": self.cycle_s(self.workers - 1) if self.loads else 0.0,
         }
+
+    def _server_memory(self, server: int) -> memory.Memory:
+        """Return the memory of one server."""
+        load = self.loads[server]
+        largest = max((key.bytes for keys in self.keys for key in keys if key.server == server), default=0.0)
+        state = self.setting.optimizer_bytes(load // self.setting.workload.dtype_bytes)
+        return memory.parameter_server(load, state, largest, self.setting.cluster.server.threads)
 
 
 def _whole(slices: Sequence[Slice], piece: Slice) -> int:

@@ -95,23 +95,27 @@ def build(setting: Setting) -> Program:
         * in_flight(order[stage])
         for stage, cut in enumerate(cuts)
     ]
+    parameters = [sum(layer.parameters for layer in workload.layers[slice(*cut)]) for cut in cuts]
+    ends = [0.0, *(n_bytes * max(sizes) for n_bytes in crossing), 0.0]  # what crosses into and out of a stage
     needs = [
         memory.pipeline_stage(
-            sum(layer.parameters for layer in workload.layers[slice(*cut)]) * workload.dtype_bytes,
+            parameters[stage] * workload.dtype_bytes,
             kept[stage] / in_flight(order[stage]),
             in_flight(order[stage]),
+            setting.optimizer_bytes(parameters[stage]),
+            input_bytes=ends[stage],
+            gradient_bytes=ends[stage + 1],
         )
-        for stage, cut in enumerate(cuts)
+        for stage in range(stages)
     ]
-    fullest = needs.index(max(needs))
+    fullest = max(range(stages), key=lambda stage: (needs[stage].total, -stage))
     largest = max(range(len(crossing)), key=lambda cut: (crossing[cut], -cut), default=-1)
     return star.program(
         clock="sync",
         updates=updates,
         samples=samples,
         workers=workers,
-        memory_bytes=needs[fullest],
-        activation_bytes=kept[fullest],
+        memory=needs[fullest],
         fullest_stage=fullest,
         in_flight=in_flight(order[fullest]),
         schedule=options.schedule,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from simpar.program import Program
 from simpar.result import Measured
-from simpar.result.labels import size
+from simpar.result.labels import memory_parts, size
 from simpar.scenario import Scenario
 from simpar.strategies import Setting
 from simpar.strategies.operations import memory_bound
@@ -83,15 +83,13 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
     """Return why a strategy does not fit."""
     meta, limit = program.meta, setting.cluster.device.memory_bytes
     assert limit is not None, "what does not fit has a limit"
-    states = meta["memory_bytes"] - meta["activation_bytes"]
     whose, kept = "", ""
     if "fullest_stage" in meta:
         whose = f" on w{meta['fullest_stage']}"
-        kept = f" of {meta['in_flight']} microbatches in flight"
+        kept = f"; {meta['in_flight']} microbatches are in flight"
     return [
         f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')}{whose} and "
-        f"the device has {size(limit)} ({spell(states, 'size')} of parameters, gradients and momentum, "
-        f"{spell(meta['activation_bytes'], 'size')} of activations{kept})"
+        f"the device has {size(limit)} ({memory_parts(meta['memory'])}{kept})"
     ]
 
 
@@ -132,6 +130,8 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     model = known(scenario.model)
     if scenario.model.seq is not None and (model is None or model.seq is None):
         no_effect("model.seq", "this model has no sequence")
+    if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
+        no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
     if "seed" in scenario.run.model_fields_set:
         no_effect("run.seed", "nothing in this scenario is drawn at random")
     said += _of_operations(scenario, compiled)
