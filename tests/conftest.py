@@ -42,7 +42,7 @@ def scene(tmp_path_factory):
         Args:
             strategies: kinds, or mappings from a kind to its options.
             layers: (forward seconds, backward seconds, parameters of 4 bytes, bytes of the output).
-            server: add_rate and update_rate in bytes per second, threads.
+            server: add_rate and update_rate in bytes per second, overhead in seconds, threads and so on.
             model: instead of *layers*.
         """
         network = {
@@ -69,8 +69,9 @@ def scene(tmp_path_factory):
         if device is not None:
             cluster["device"] = device
         if server:
+            units = {"add_rate": " B/s", "update_rate": " B/s", "overhead": " s"}
             cluster["server"] = {
-                key: value if key == "threads" else f"{value!r} B/s" for key, value in server.items()
+                key: f"{value!r}{units[key]}" if key in units else value for key, value in server.items()
             }
         data = {
             "name": "scene",

@@ -204,11 +204,13 @@ def server_cpu(
     add_rate: float | None,
     update_rate: float | None,
     aggregate: bool = True,
+    overhead: float = 0.0,
 ) -> float:
     """Return the seconds that the busiest server computes in one step.
 
     ``max_s (W load_s / add_rate + load_s / update_rate)``: it adds up what every worker sent, then updates
-    its parameters once. Without *aggregate* it updates once for every push.
+    its parameters once. Without *aggregate* it updates once for every push, in one go with the add. Each add,
+    update or go takes *overhead* more.
 
     Args:
         loads: bytes of each server's shard.
@@ -216,6 +218,7 @@ def server_cpu(
         add_rate: bytes per second that a server adds up; None takes no time.
         update_rate: bytes per second that a server updates; None takes no time.
         aggregate: True: one update a step; False: one update a push.
+        overhead: seconds each time that the server takes up its shard.
 
     Raises:
         ValueError: *loads* is empty or has a negative value, *workers* is below 1, or a rate is not above
@@ -229,10 +232,12 @@ def server_cpu(
     """
     shards = checks.each_not_negative("loads", loads)
     checks.count(workers=workers)
-    updates = 1 if aggregate else workers
-    return workers * _seconds(max(shards), add_rate=add_rate) + updates * _seconds(
+    checks.not_negative(overhead=overhead)
+    updates, times = (1, workers + 1) if aggregate else (workers, workers)
+    computing = workers * _seconds(max(shards), add_rate=add_rate) + updates * _seconds(
         max(shards), update_rate=update_rate
     )
+    return computing + times * overhead
 
 
 def uncontended_cycle(
@@ -244,6 +249,7 @@ def uncontended_cycle(
     overhead: float = 0.0,
     add_rate: float | None = None,
     update_rate: float | None = None,
+    server_overhead: float = 0.0,
 ) -> float:
     """Return the seconds of one cycle of an asynchronous worker that has the servers to itself.
 
@@ -262,6 +268,7 @@ def uncontended_cycle(
             servers spend it at the same time.
         add_rate: bytes per second that a server adds up; None takes no time.
         update_rate: bytes per second that a server updates; None takes no time.
+        server_overhead: seconds each time that a server takes up its shard.
 
     Raises:
         ValueError: *loads* is empty or has a negative value, a rate or bandwidth is not above zero, or
@@ -278,7 +285,7 @@ def uncontended_cycle(
     shards = checks.each_not_negative("loads", loads)
     checks.not_negative(compute_s=compute_s, latency=latency, overhead=overhead)
     one_way = hot_shard_lower_bound(shards, 1, worker_bandwidth, server_bandwidth)
-    server = server_cpu(shards, 1, add_rate, update_rate)
+    server = server_cpu(shards, 1, add_rate, update_rate, aggregate=False, overhead=server_overhead)
     if not any(shards):
         return compute_s
     return compute_s + 2 * (latency + overhead + one_way) + server

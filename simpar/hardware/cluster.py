@@ -34,19 +34,41 @@ class Device:
     memory_bytes_per_s: float | None
     """Bandwidth of that memory."""
 
+    half_flops: float = 0.0
+    """FLOPs of an operation that reaches half of ``flops_per_s``; 0: all reach it."""
+
+    launch_s: float = 0.0
+    """Seconds to launch one operation."""
+
+    roofline: bool = False
+    """Whether an operation takes no less than its bytes over the memory's bandwidth."""
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether twice the samples take twice as long."""
+        return not (self.half_flops or self.launch_s or self.roofline)
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """What one parameter server does with what it receives."""
 
     add_bytes_per_s: float | None
-    """Rate at which received gradients are added up; None: no time."""
+    """Rate at which one key's received gradients are added up; None: no time."""
 
     update_bytes_per_s: float | None
-    """Rate at which parameters are updated; None: no time."""
+    """Rate at which one key's parameters are updated; None: no time."""
 
     threads: int
     """Keys that it works on at once."""
+
+    overhead_s: float = 0.0
+    """Seconds each time that it takes up a key, before the bytes."""
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether anything that it does takes time."""
+        return bool(self.add_bytes_per_s or self.update_bytes_per_s or self.overhead_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ def _device(scenario: Scenario, workload: Workload, problems: list[Problem]) -> 
         flops_per_s=None if measured else _rate(scenario, spec, preset, workload.dtype, problems),
         memory_bytes=memory,
         memory_bytes_per_s=memory_bandwidth,
+        half_flops=spec.half_flops or 0.0,
+        launch_s=spec.launch,
+        roofline=spec.roofline,
     )
 
 
@@ -120,8 +123,15 @@ def _rate(
 
 
 def _server(scenario: Scenario) -> Server:
+    """Return the server; threads that share a key make it faster, and fewer keys are worked on at once."""
     spec = scenario.cluster.server
-    return Server(spec.add_rate, spec.update_rate, spec.threads)
+    together = spec.threads_per_key
+    return Server(
+        add_bytes_per_s=None if spec.add_rate is None else spec.add_rate * together,
+        update_bytes_per_s=None if spec.update_rate is None else spec.update_rate * together,
+        threads=spec.threads // together,
+        overhead_s=spec.overhead,
+    )
 
 
 def _network(scenario: Scenario) -> Network | None:

@@ -50,6 +50,19 @@ def size(n_bytes: float) -> str:
     return spell(n_bytes, "size")
 
 
+def memory_parts(memory: Mapping[str, float]) -> str:
+    """Return what memory is for, the parts that there are.
+
+    >>> memory_parts({"parameters_bytes": 2e6, "optimizer_bytes": 0.0, "activations_bytes": 5e6})
+    'parameters 2 MB + activations 5 MB'
+    """
+    return " + ".join(
+        f"{name.removesuffix('_bytes')} {spell(n_bytes, 'size')}"
+        for name, n_bytes in memory.items()
+        if n_bytes
+    )
+
+
 def _count(number: int, thing: str, plural: str = "s") -> str:
     return f"{number} {thing}" + ("" if number == 1 else plural)
 

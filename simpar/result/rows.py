@@ -86,6 +86,8 @@ class Row:
     memory_bytes: float
     """Of the device that needs most."""
     memory_limit_bytes: float | None
+    memory: Mapping[str, float] = field(default_factory=dict)
+    """What ``memory_bytes`` is the sum of, by use: ``parameters_bytes`` and so on."""
     step_s: float | None = None
     samples_per_s: float | None = None
     speedup: float | None = None
@@ -166,6 +168,7 @@ class Row:
                 {"name": use.name, "busy_frac": use.busy_frac, "bytes": use.bytes} for use in self.resources
             ],
             "memory_bytes": self.memory_bytes,
+            "memory": dict(self.memory),
             "usd_per_hour": self.usd_per_hour,
             "usd_per_epoch": self.usd_per_epoch,
             "usd_per_step": self.usd_per_step,

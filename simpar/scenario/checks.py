@@ -14,6 +14,7 @@ from simpar.scenario.options import KINDS
 from simpar.scenario.overrides import strategy_names
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import ProfileFile
+from simpar.scenario.shape_checks import check_shape
 from simpar.scenario.variation import check_variation
 from simpar.scenario.words import Path
 from simpar.units import Kind, parse, shown
@@ -29,6 +30,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
     model, cluster = _section(data, "model"), _section(data, "cluster")
     if model is not None:
         _check_model(model, cluster, report)
+        check_shape(model, report)
         check_layers(model.get("layers"), ("model", "layers"), report)
     if cluster is not None:
         _check_cluster(cluster, report)
@@ -128,6 +130,13 @@ def _check_cluster(cluster: Data, report: Report) -> None:
     ):
         said = f"{len(speed)} speeds are given for {workers} workers"
         report.add(paths[0], said, "write one speed for each worker")
+    server = _section(cluster, "server") or {}
+    threads, together = server.get("threads", 1), server.get("threads_per_key", 1)
+    here = ("cluster", "server", "threads_per_key")
+    if _count(threads) and _count(together) and threads % together and report.clean(here):
+        said = f"{threads} threads do not divide by {together}"
+        divisor = max(one for one in range(1, min(threads, together) + 1) if threads % one == 0)
+        report.add(here, said, f"write {divisor}, or other 'threads'")
 
 
 def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFile | None) -> None:
@@ -152,6 +161,9 @@ def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFi
     elif "efficiency" in device and not rates:
         said = "'efficiency' does nothing without 'flops' or 'preset'"
         report.add((*here, "efficiency"), said, "write 'flops: 312 TFLOP/s' or remove it", key=True)
+    if device.get("roofline") is True and rates == ["flops"] and "memory_bandwidth" not in device:
+        said = "'roofline' needs the bandwidth of the device's memory"
+        report.add((*here, "roofline"), said, "write 'memory_bandwidth: 900 GB/s'", key=True)
     if "batch" in device and not times:
         said = "'batch' does nothing without 'forward' and 'backward'"
         report.add((*here, "batch"), said, "remove it", key=True)

@@ -32,6 +32,7 @@ from simpar.scenario.schema import (
     RunSpec,
     Scenario,
     ServerSpec,
+    ShapeSpec,
     ValidateSpec,
     Written,
 )
@@ -154,6 +155,7 @@ def _note_flaws(document: Document, report: Report) -> set[Path]:
 
 
 _INNER: dict[Path, type[Strict]] = {
+    ("model", "shape"): ShapeSpec,
     ("cluster", "device"): DeviceSpec,
     ("cluster", "server"): ServerSpec,
     **{("variation", key): DistributionSpec for key in DISTRIBUTED},

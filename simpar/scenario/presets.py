@@ -28,7 +28,18 @@ MODEL_PRESETS = (
     "llama-3-8b",
     "llama-3-70b",
 )
-"""Names that ``model.preset`` takes."""
+"""Names of models whose layers are known."""
+
+MODEL_FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "gpt": (("layers", "hidden", "heads"), ("vocab", "positions", "ffn", "kv_heads", "tied")),
+    "bert": (("layers", "hidden", "heads"), ("vocab", "positions", "ffn")),
+    "llama": (("layers", "hidden", "heads", "ffn"), ("vocab", "kv_heads", "tied", "experts", "active")),
+    "mlp": (("sizes",), ()),
+}
+"""Models that ``model.preset`` takes with a ``model.shape``: the keys that it must and may have."""
+
+MODEL_NAMES = tuple(dict.fromkeys([*MODEL_PRESETS, *MODEL_FAMILIES]))
+"""Names that ``model.preset`` takes: presets, and families of models given by their shape."""
 
 DEVICE_PRESETS = (
     "k80",

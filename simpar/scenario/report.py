@@ -39,6 +39,8 @@ EXAMPLES = {
     "layers": "[{name: fc, parameters: 1000, forward: 1 ms, backward: 2 ms}]",
     "inputs": "[conv1]",
     "speed": "[1.0, 0.5]",
+    "shape": "{layers: 24, hidden: 1024, heads: 16}",
+    "sizes": "[784, 512, 10]",
     "name": "fc",
     "batch": "64",
     "workers": "8",

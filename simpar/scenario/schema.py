@@ -38,7 +38,7 @@ from simpar.scenario.fields import (
 )
 from simpar.scenario.later import LATER_WORDS
 from simpar.scenario.options import Strategy
-from simpar.scenario.presets import DEVICE_PRESETS, MODEL_PRESETS
+from simpar.scenario.presets import DEVICE_PRESETS, MODEL_NAMES
 from simpar.scenario.source import Source, split_path
 from simpar.scenario.variation import VariationSpec
 from simpar.scenario.words import Path, did_you_mean
@@ -137,11 +137,55 @@ class ProfileFile(Strict):
     """Its layers, in the order of the forward pass."""
 
 
-class ModelSpec(Strict):
-    """The model: a preset, a measured profile, or a list of layers."""
+Sizes = Annotated[tuple[Annotated[int, Whole(1, 10**8)], ...], Field(min_length=1, max_length=1000)]
+"""Features of the layers of a perceptron."""
 
-    preset: Annotated[str, Preset(MODEL_PRESETS, "model")] | None = None
-    """A model that simpar knows."""
+
+class ShapeSpec(Strict):
+    """The numbers that make one model of a family; ``MODEL_FAMILIES`` says which family takes which."""
+
+    layers: Annotated[int, Whole(1, 1000)] | None = None
+    """Blocks of a transformer."""
+
+    hidden: Annotated[int, Whole(1, 10**6)] | None = None
+    """Features of a token between the blocks."""
+
+    heads: Annotated[int, Whole(1, 10**4)] | None = None
+    """Heads of attention."""
+
+    vocab: Annotated[int, Whole(1, 10**8)] | None = None
+    """Rows of the table of tokens; by default those of GPT-2, BERT or Llama 2."""
+
+    positions: Annotated[int, Whole(1, 10**9)] | None = None
+    """Rows of the table of positions, the longest sequence; by default 1024 in a gpt, 512 in a bert."""
+
+    ffn: Annotated[int, Whole(1, 10**8)] | None = None
+    """Features inside the feed-forward part of a block; by default four times hidden."""
+
+    kv_heads: Annotated[int, Whole(1, 10**4)] | None = None
+    """Heads of keys and values; by default as many as heads."""
+
+    tied: bool | None = None
+    """Whether the head shares the table of tokens; by default true in a gpt, false in a llama."""
+
+    experts: Annotated[int, Whole(1, 1000)] | None = None
+    """Feed-forward parts of a block, of which each token takes some; by default one that all take."""
+
+    active: Annotated[int, Whole(1, 1000)] | None = None
+    """Experts that each token takes."""
+
+    sizes: Sizes | None = None
+    """Features of each layer of an mlp, the first those of the data: [784, 512, 10]."""
+
+
+class ModelSpec(Strict):
+    """The model: a preset, a family and a shape, a measured profile, or a list of layers."""
+
+    preset: Annotated[str, Preset(MODEL_NAMES, "model")] | None = None
+    """A model that simpar knows, or a family of models: gpt, bert, llama, mlp."""
+
+    shape: ShapeSpec | None = None
+    """The numbers that make one model of a family."""
 
     profile: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """A file of measured layers; its path starts at the folder of this file."""
@@ -157,6 +201,9 @@ class ModelSpec(Strict):
 
     dtype: Dtype = "float32"
     """Type of parameters, gradients and activations."""
+
+    optimizer: Annotated[Literal["sgd", "momentum", "adam"], Choice("optimizer")] = "momentum"
+    """Whose state is kept: none, one or two copies in float32; 16-bit models keep a float32 copy besides."""
 
     seq: Annotated[int, Whole(1, 10**9)] | None = None
     """Tokens in a sequence."""
@@ -202,18 +249,33 @@ class DeviceSpec(Strict):
     memory_bandwidth: Rate | None = None
     """Bandwidth of that memory, '900 GB/s'."""
 
+    roofline: bool = False
+    """Whether a layer takes no less than the bytes it moves over that bandwidth."""
+
+    half_flops: Flops | None = None
+    """FLOPs of an operation that reaches half the efficiency, '2 GFLOP'; by default all reach all of it."""
+
+    launch: Duration = 0.0
+    """Time to launch one operation, '5 us': one a layer in each direction, for every microbatch."""
+
 
 class ServerSpec(Strict):
     """What one parameter server does with what it receives."""
 
     add_rate: Rate | None = None
-    """Bytes of gradients added up a second, '10 GB/s'; by default adding takes no time."""
+    """Bytes of gradients that a thread adds up a second, '10 GB/s'; by default adding takes no time."""
 
     update_rate: Rate | None = None
-    """Bytes of parameters updated a second, '10 GB/s'; by default updating takes no time."""
+    """Bytes of parameters that a thread updates a second, '10 GB/s'; by default updating takes no time."""
 
     threads: Workers = 1
-    """Tensors or slices that it works on at once."""
+    """Threads; each works on a tensor or slice of its own."""
+
+    threads_per_key: Workers = 1
+    """Threads that work on one tensor or slice together, each on its part."""
+
+    overhead: Duration = 0.0
+    """Time each time that it takes up a tensor or slice, to add or to update, before the bytes; '20 us'."""
 
 
 def _device_shorthand(value: Any) -> Any:

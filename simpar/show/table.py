@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simpar.result import BREAKDOWN, Comparison, Row
+from simpar.result.labels import memory_parts
 from simpar.show import words
 from simpar.study.compare import Explanation
 from simpar.units import spell
@@ -205,6 +206,8 @@ def explanation(found: Explanation) -> str:
         if parts.get(part, 0) > 0
     ]
     lines.append(f"An average step: {words.duration(row.step_s or 0.0)} = " + " + ".join(shares))
+    needs = f"{spell(row.memory_bytes, 'size')} = {memory_parts(row.memory)}"
+    lines.append(f"Memory of {'the fullest stage' if row.kind == 'pipeline' else 'a worker'}: {needs}")
     if row.bottleneck:
         lines.append(f"{words.called(row)} {words.waits_for(row, row.bottleneck)}.")
         helps = words.helps(row.bottleneck)
@@ -257,6 +260,10 @@ def _compute(found: Explanation, kind: str) -> str:
     flops = workload.forward_flops if kind == "forward" else workload.backward_flops
     if device.flops_per_s is None or found.row.kind == "pipeline":
         return ""
+    if not device.is_linear:
+        launched = f"{spell(device.launch_s, 'duration')} to launch and " if device.launch_s else ""
+        longer = "the longer of computing and moving bytes" if device.roofline else "its computing"
+        return f"{len(workload.layers)} layers, each {launched}{longer}"
     return (
         f"{spell(flops, 'flops', digits=3)} x {workload.batch} {workload.unit} / "
         f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"
@@ -300,7 +307,7 @@ def _assumptions(found: Explanation) -> list[str]:
     said = ["full-duplex links", f"{meta['sharing']} sharing"]
     if meta.get("overlap") is False:
         said.append("no overlap of communication with the backward pass (set overlap: true)")
-    if "servers" in meta and server.add_bytes_per_s is None and server.update_bytes_per_s is None:
+    if "servers" in meta and not server.takes_time:
         said.append("servers that add and update in no time")
     elif "servers" not in meta:
         said.append("updates in no time")

@@ -140,15 +140,25 @@ def build(setting: Setting) -> Program:
         updates=updates,
         samples=workers * workload.batch,
         workers=workers,
-        memory_bytes=memory.all_reduce_worker(
-            workload.parameter_bytes, workload.activation_bytes * workload.batch
+        memory=memory.all_reduce_worker(
+            workload.parameter_bytes,
+            workload.activation_bytes * workload.batch,
+            setting.optimizer_bytes(workload.parameters),
+            _buffers(setting, reduced, options.overlap),
         ),
-        activation_bytes=workload.activation_bytes * workload.batch,
         algorithm=options.algorithm,
         overlap=options.overlap,
         bucket_bytes=[bucket.elements * workload.dtype_bytes for bucket in reduced],
         collectives=setting.scenario.run.collectives,
     )
+
+
+def _buffers(setting: Setting, reduced: list[Bucket], overlap: bool) -> float:
+    """Return the bytes of the buffers that buckets are copied into; one worker alone needs none."""
+    if setting.cluster.workers == 1:
+        return 0.0
+    largest = max((bucket.elements for bucket in reduced), default=0) * setting.workload.dtype_bytes
+    return memory.bucket_buffers(largest, len(reduced), overlap)
 
 
 def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simpar.cost import compute
+from simpar.cost.memory import Memory, optimizer_state
 from simpar.errors import InputError
 from simpar.hardware import Cluster
 from simpar.program import Op, Program, ProgramBuilder
 from simpar.scenario import Scenario, Strategy
+from simpar.strategies import operations
 from simpar.workload import Workload
 
 
@@ -33,6 +35,10 @@ class Setting:
     def iterations(self) -> int:
         """Iterations to run: the warm-up and the steps that are measured."""
         return self.scenario.run.warmup + self.scenario.run.steps
+
+    def optimizer_bytes(self, parameters: int) -> float:
+        """Return the bytes that the optimizer keeps for so many *parameters*."""
+        return optimizer_state(parameters, self.workload.dtype_bytes, self.scenario.model.optimizer)
 
     def refuse(self, option: str, message: str, fix: str = "") -> InputError:
         """Return the error that says what is wrong with one of the strategy's options."""
@@ -54,7 +60,8 @@ def layer_times(setting: Setting, worker: int, samples: float) -> tuple[list[flo
     """Return the seconds of each layer, forward and backward, for *samples* samples on *worker*.
 
     Measured layers scale with the samples; a device given by its times spreads them over the layers
-    by FLOPs; otherwise each layer takes its FLOPs over the device's rate.
+    by FLOPs; otherwise each layer takes its FLOPs over the device's rate, or what
+    :mod:`simpar.strategies.operations` says where launches, small operations or memory count.
     """
     speed = setting.cluster.speeds[worker]
     if (speed, samples) not in setting._times:
@@ -75,12 +82,22 @@ def _layer_times(setting: Setting, speed: float, samples: float) -> tuple[list[f
         backward = compute.spread(
             device.backward_s * share, [layer.backward_flops for layer in workload.layers]
         )
+    elif not device.is_linear:
+        forward, backward = operations.layer_times(workload, device, samples)
+        forward, backward = [slow * one for one in forward], [slow * one for one in backward]
     else:
         assert device.flops_per_s is not None, "the scenario was checked: a device has times or a rate"
         rate = device.flops_per_s / slow
         forward = [compute.layer_seconds(layer.forward_flops, samples, rate) for layer in workload.layers]
         backward = [compute.layer_seconds(layer.backward_flops, samples, rate) for layer in workload.layers]
     return forward, backward
+
+
+def is_linear(setting: Setting) -> bool:
+    """Return whether twice the samples take twice as long, as measured times are taken to."""
+    device = setting.cluster.device
+    measured = setting.workload.measured_batch is not None or device.forward_s is not None
+    return measured or device.is_linear
 
 
 def batch_seconds(setting: Setting, worker: int, samples: float) -> float:
@@ -206,8 +223,7 @@ class Star:
         updates: Sequence[int],
         samples: int,
         workers: int,
-        memory_bytes: float,
-        activation_bytes: float,
+        memory: Memory,
         **facts: Any,
     ) -> Program:
         """Return the program, with what reports must know of it.
@@ -216,8 +232,7 @@ class Star:
             clock: ``sync`` where a step ends when the last of *updates* has ended in an iteration,
                 ``async`` where every one of them applies one worker's gradients.
             samples: trained on in one iteration by all workers together.
-            memory_bytes: of the device that needs most.
-            activation_bytes: what of them is activations; the rest is parameters, gradients, optimizer state.
+            memory: of the device that needs most.
             facts: whatever else is worth knowing, plain JSON.
         """
         setting = self.setting
@@ -230,8 +245,8 @@ class Star:
                 "samples": samples,
                 "workers": workers,
                 "warmup": setting.scenario.run.warmup,
-                "memory_bytes": memory_bytes,
-                "activation_bytes": activation_bytes,
+                "memory_bytes": memory.total,
+                "memory": memory.to_dict(),
                 "sharing": self.builder.sharing,
                 **facts,
             }

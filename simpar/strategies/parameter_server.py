@@ -164,13 +164,19 @@ class Servers:
 
     def add_s(self, key: Key) -> float:
         """Return the seconds to add one push of *key*."""
-        rate = self.setting.cluster.server.add_bytes_per_s
-        return key.bytes / rate if rate else 0.0
+        server = self.setting.cluster.server
+        return server.overhead_s + (key.bytes / server.add_bytes_per_s if server.add_bytes_per_s else 0.0)
 
     def update_s(self, key: Key) -> float:
         """Return the seconds to update the parameters of *key*."""
-        rate = self.setting.cluster.server.update_bytes_per_s
-        return key.bytes / rate if rate else 0.0
+        server = self.setting.cluster.server
+        return server.overhead_s + (
+            key.bytes / server.update_bytes_per_s if server.update_bytes_per_s else 0.0
+        )
+
+    def add_and_update_s(self, key: Key) -> float:
+        """Return the seconds to add one push of *key* and update at once, which takes it up once only."""
+        return self.add_s(key) + self.update_s(key) - self.setting.cluster.server.overhead_s
 
     def cycle_s(self, worker: int) -> float:
         """Return the seconds of one cycle of *worker* if it were alone.
@@ -189,6 +195,7 @@ class Servers:
             network.overhead_s,
             cluster.server.add_bytes_per_s,
             cluster.server.update_bytes_per_s,
+            cluster.server.overhead_s,
         )
 
     @property
@@ -230,22 +237,28 @@ class Servers:
         largest = max(held, key=lambda piece: (piece.elements, -piece.tensor), default=None)
         names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
         return {
-            "memory_bytes": memory.server_fed_worker(
+            "memory": memory.server_fed_worker(
                 workload.parameter_bytes, workload.activation_bytes * workload.batch
             ),
-            "activation_bytes": workload.activation_bytes * workload.batch,
             "samples": self.workers * workload.batch,
             "workers": self.workers,
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
             "server_loads_bytes": self.loads,
-            "server_memory_bytes": [memory.parameter_server(load) for load in self.loads],
+            "server_memory_bytes": [self._server_memory(server).total for server in range(len(self.loads))],
             "fullest_server": fullest,
             "largest_tensor": names[largest.tensor] if largest else "",
             "largest_tensor_bytes": _whole(self.slices, largest) * workload.dtype_bytes if largest else 0,
             "cycle_s": self.cycle_s(self.workers - 1) if self.loads else 0.0,
         }
+
+    def _server_memory(self, server: int) -> memory.Memory:
+        """Return the memory of one server."""
+        load = self.loads[server]
+        largest = max((key.bytes for keys in self.keys for key in keys if key.server == server), default=0.0)
+        state = self.setting.optimizer_bytes(load // self.setting.workload.dtype_bytes)
+        return memory.parameter_server(load, state, largest, self.setting.cluster.server.threads)
 
 
 def _whole(slices: Sequence[Slice], piece: Slice) -> int:

@@ -56,7 +56,7 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
                 f"ps{key.server}.apply.w{worker}" + (f".{key.index}" if key.index >= 0 else ""),
                 Op("apply", worker=worker, server=key.server, key=key.index),
                 cpu,
-                servers.add_s(key) + servers.update_s(key),
+                servers.add_and_update_s(key),
                 [push],
             )
             for worker, push in enumerate(pushes)

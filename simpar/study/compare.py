@@ -167,6 +167,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         workers=meta["workers"],
         memory_bytes=float(meta["memory_bytes"]),
         memory_limit_bytes=limit,
+        memory=meta["memory"],
     )
     if not row.fits:
         return replace(row, notes=tuple(notes.of_memory(setting, program)))

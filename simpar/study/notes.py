@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from simpar.program import Program
 from simpar.result import Measured
-from simpar.result.labels import size
+from simpar.result.labels import memory_parts, size
 from simpar.scenario import Scenario
 from simpar.strategies import Setting
+from simpar.strategies.operations import memory_bound
 from simpar.strategies.variation import is_random, replications
 from simpar.study.money import device_price
 from simpar.trace import SERVER_OPS
 from simpar.units import spell
-from simpar.workload.presets import MODELS
+from simpar.workload.families import known
 
 UNEVEN = 1.05
 """Greatest load of a server over the mean from which on it is worth a word."""
@@ -85,15 +86,13 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
     """Return why a strategy does not fit."""
     meta, limit = program.meta, setting.cluster.device.memory_bytes
     assert limit is not None, "what does not fit has a limit"
-    states = meta["memory_bytes"] - meta["activation_bytes"]
     whose, kept = "", ""
     if "fullest_stage" in meta:
         whose = f" on w{meta['fullest_stage']}"
-        kept = f" of {meta['in_flight']} microbatches in flight"
+        kept = f"; {meta['in_flight']} microbatches are in flight"
     return [
         f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')}{whose} and "
-        f"the device has {size(limit)} ({spell(states, 'size')} of parameters, gradients and momentum, "
-        f"{spell(meta['activation_bytes'], 'size')} of activations{kept})"
+        f"the device has {size(limit)} ({memory_parts(meta['memory'])}{kept})"
     ]
 
 
@@ -121,24 +120,25 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     for option in sorted(scenario.cluster.server.model_fields_set):
         if not served:
             no_effect(f"cluster.server.{option}", "no strategy has servers")
-    rates = (cluster.server.add_bytes_per_s, cluster.server.update_bytes_per_s)
-    if served and "threads" in scenario.cluster.server.model_fields_set and rates == (None, None):
-        no_effect("cluster.server.threads", "servers take no time without add_rate or update_rate")
+    for option in sorted({"threads", "threads_per_key"} & scenario.cluster.server.model_fields_set):
+        if served and not cluster.server.takes_time:
+            why = "servers take no time without add_rate, update_rate or overhead"
+            no_effect(f"cluster.server.{option}", why)
     asynchronous = any(program.meta["clock"] == "async" for program in programs)
     if "stagger" in scenario.run.model_fields_set and not asynchronous:
         no_effect("run.stagger", "no strategy is asynchronous")
     reducing = any("algorithm" in program.meta for program in programs)
     if "collectives" in scenario.run.model_fields_set and not reducing:
         no_effect("run.collectives", "no strategy has a collective")
-    preset = scenario.model.preset
-    if scenario.model.seq is not None and (preset is None or MODELS[preset].seq is None):
+    model = known(scenario.model)
+    if scenario.model.seq is not None and (model is None or model.seq is None):
         no_effect("model.seq", "this model has no sequence")
     if "seed" in scenario.run.model_fields_set and not is_random(scenario):
         no_effect("run.seed", "nothing in this scenario is drawn at random")
-    device = scenario.cluster.device
-    if device is not None and device.memory_bandwidth is not None:
-        no_effect("cluster.device.memory_bandwidth", "layers take their FLOPs over the device's rate")
     said += _of_variation(scenario, programs)
+    if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
+        no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
+    said += _of_operations(scenario, compiled)
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.prices:
@@ -188,6 +188,38 @@ def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
         ]
         if not any(working):
             said.append(f"variation.server {idle}no server takes time to add or to update")
+    return said
+
+
+def _of_operations(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> list[str]:
+    """Return the figures of an operation that change nothing, and one that counts memory twice."""
+    device = scenario.cluster.device
+    said: list[str] = []
+    if device is None:
+        return said
+    setting = compiled[0][0]
+    given = [key for key in ("half_flops", "launch", "memory_bandwidth", "roofline") if getattr(device, key)]
+    if setting.workload.measured_batch is not None or device.forward is not None:
+        return [f"cluster.device.{key} had no effect: times were measured" for key in given]
+    if not device.roofline:
+        if "memory_bandwidth" in given:
+            said.append(
+                "cluster.device.memory_bandwidth had no effect: layers take their FLOPs over the device's "
+                "rate (roofline: true counts the bytes that they move, too)"
+            )
+        return said
+    batches = {setting.workload.batch}
+    for _, program in compiled:
+        if "microbatches" in program.meta:
+            batches.add(program.meta["samples"] // program.meta["microbatches"])
+    if not any(memory_bound(setting.workload, setting.cluster.device, samples) for samples in batches):
+        said.append("cluster.device.roofline had no effect: no layer moves bytes for longer than it computes")
+    elif device.preset is not None and device.efficiency is None:
+        said.append(
+            f"the efficiency of {device.preset} was measured over whole training steps and holds the time of "
+            "layers that wait for memory already: with roofline, write the share of the peak that matrix "
+            "products alone reach as cluster.device.efficiency"
+        )
     return said
 
 
