@@ -35,6 +35,40 @@ SERVER_OPS = frozenset({"add", "apply"})
 
 
 @dataclass(frozen=True, eq=False)
+class NodeLog:
+    """What joins and batches did: whom an update served, who came too late. All columns are int32."""
+
+    members: NDArray[np.int32]
+    """(update task, its number, sender task, its iteration): a row a token, [:, 4], by update and number
+    and then in the order in which the tokens came."""
+    flushed: NDArray[np.int32]
+    """(update task, its number) of the batches that were closed short, as nothing more could come: [:, 2]."""
+    dropped: NDArray[np.int32]
+    """(join, iteration, sender task) of each token that came after the k-th: [:, 3]."""
+
+    @cached_property
+    def update_of(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        """By sender and iteration, the (update, number) that served its tokens: one a batch that it feeds."""
+        found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for update, number, sender, iteration in self.members.tolist():
+            found.setdefault((sender, iteration), []).append((update, number))
+        return found
+
+    @cached_property
+    def members_of(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        """By update and number, the (sender, iteration) of its members in the order in which they came."""
+        found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for update, number, sender, iteration in self.members.tolist():
+            found.setdefault((update, number), []).append((sender, iteration))
+        return found
+
+    @cached_property
+    def short(self) -> frozenset[tuple[int, int]]:
+        """The (update, number) of the batches that were closed short."""
+        return frozenset((update, number) for update, number in self.flushed.tolist())
+
+
+@dataclass(frozen=True, eq=False)
 class Trace:
     """When each instance was ready, started and ended. Columns have one row an instance."""
 
@@ -48,6 +82,8 @@ class Trace:
     ready_s: NDArray[np.float64]
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
+    nodes: NodeLog | None = None
+    """What joins and batches did; None where the program has none."""
 
     def __len__(self) -> int:
         """Return the number of instances."""
@@ -70,6 +106,9 @@ class Trace:
             (self.end_s, "<f8"),
         ):
             h.update(np.ascontiguousarray(column, dtype=dtype).tobytes())
+        if self.nodes is not None:
+            for nodes in (self.nodes.members, self.nodes.flushed, self.nodes.dropped):
+                h.update(np.ascontiguousarray(nodes, dtype="<i4").tobytes())
         return h.hexdigest()
 
     @cached_property
