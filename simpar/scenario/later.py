@@ -9,15 +9,10 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
     "network": ("intra",),
     "ps-sync": (
         "colocate",
-        "trigger",
-        "softsync",
-        "backup_workers",
-        "late",
         "push_every",
         "pull_every",
         "window",
         "credit",
-        "priority",
         "compression",
         "payload",
         "local_merge",
@@ -28,13 +23,15 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
 }
 """Keys by section."""
 
-LATER_KEYS["ps-async"] = LATER_KEYS["ps-ssp"] = LATER_KEYS["ps-sync"]
+LATER_KEYS["ps-async"] = LATER_KEYS["ps-sync"]
+LATER_KEYS["ps-ssp"] = (*LATER_KEYS["ps-sync"], "trigger", "softsync", "backup_workers", "late")
 
 LATER_KINDS = ("hosted", "replicated", "ensemble", "tensor", "local-sgd", "hybrid")
 """Kinds of strategy."""
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
+    "late": ("cancel",),
     "algorithm": ("hierarchical",),
     "schedule": ("interleaved",),
     "engine": ("compiled",),
