@@ -6,10 +6,8 @@ The one table of them. When a setting arrives, its word leaves this page.
 LATER_KEYS: dict[str, tuple[str, ...]] = {
     "": ("variation",),
     "data": ("record_bytes", "split", "slice_len", "num_slices", "store_bandwidth"),
-    "cluster": ("nodes", "devices_per_node", "profile"),
-    "network": ("intra",),
+    "cluster": ("profile",),
     "ps-sync": (
-        "colocate",
         "trigger",
         "softsync",
         "backup_workers",
@@ -21,7 +19,6 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
         "priority",
         "compression",
         "payload",
-        "local_merge",
         "update",
     ),
     "allreduce": ("shard",),
@@ -36,9 +33,8 @@ LATER_KINDS = ("hosted", "replicated", "ensemble", "tensor", "local-sgd", "hybri
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
-    "algorithm": ("hierarchical",),
     "schedule": ("interleaved",),
     "engine": ("compiled",),
-    "topology": ("intra-node", "links", "tree", "ring"),
+    "topology": ("links", "tree", "ring"),
 }
 """Values by setting."""

@@ -24,6 +24,7 @@ from simpar.scenario.schema import (
     ClusterSpec,
     DataSpec,
     DeviceSpec,
+    IntraSpec,
     ModelSpec,
     NetworkSpec,
     PricesSpec,
@@ -121,7 +122,11 @@ def _note_flaws(document: Document, report: Report) -> set[Path]:
     return {public_path(path) for path in document.blank if len(path) != 3 or path[0] != "strategies"}
 
 
-_INNER: dict[Path, type[Strict]] = {("cluster", "device"): DeviceSpec, ("cluster", "server"): ServerSpec}
+_INNER: dict[Path, type[Strict]] = {
+    ("cluster", "device"): DeviceSpec,
+    ("cluster", "server"): ServerSpec,
+    ("network", "intra"): IntraSpec,
+}
 
 
 class _Loader:

@@ -41,6 +41,12 @@ class PsOptions(Options):
     overlap: bool = False
     """Push each layer's gradients while the backward pass goes on."""
 
+    colocate: bool = False
+    """Servers live on the workers' machines, in turn, and share their links; they cost nothing more."""
+
+    local_merge: bool = False
+    """The devices of a machine add up their gradients first and push and pull once."""
+
 
 class SspOptions(PsOptions):
     """Parameter servers with bounded staleness."""
@@ -53,8 +59,8 @@ class AllreduceOptions(Options):
     """Workers add up their gradients among themselves, without servers."""
 
     algorithm: Annotated[
-        Literal["ring", "tree", "recursive-doubling", "halving-doubling", "direct"],
-        Choice("algorithm", LATER_WORDS["algorithm"]),
+        Literal["ring", "tree", "recursive-doubling", "halving-doubling", "direct", "hierarchical"],
+        Choice("algorithm"),
     ] = "ring"
     """How the gradients are added up."""
 

@@ -5,7 +5,8 @@ for anybody, except for a link or a server in use. The price is *staleness*: bet
 its next push, the others update. On average it is W - 1, whatever the speeds.
 
 Equal workers that start together stay together; ``run.stagger: even`` lets worker w begin at w/W of
-the cycle that it would have alone.
+the cycle that it would have alone. With ``local_merge`` a machine goes its own pace as one worker does, that
+of its slowest device, and staleness is the number of machines - 1.
 
 Formula: while no link or server is full, Z + 2 (alpha + n / B_w) a step, as if alone; never below
 W n / (S B_s). Staleness is W - 1 on average, 1/f - 1 for a worker with the share f of all updates.
@@ -18,16 +19,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from simpar.program import Op, Program, ProgramBuilder
+from simpar.program import Op, Program
 from simpar.strategies.common import Setting
 from simpar.strategies.parameter_server import Key, Servers
 
-Release = Callable[[ProgramBuilder, Key, Sequence[int]], Sequence[int]]
+Release = Callable[[Servers, Key, Sequence[int]], Sequence[int]]
 
 
 def build(setting: Setting) -> Program:
     """Return the program of asynchronous training with parameter servers."""
-    return at_own_pace(setting, iterations(setting), released=lambda builder, key, applies: applies)
+    return at_own_pace(setting, iterations(setting), released=lambda servers, key, applies: applies)
 
 
 def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) -> Program:
@@ -36,17 +37,17 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
     Args:
         rounds: iterations of every worker.
         facts: what else reports must know.
-        released: given a builder, a key and its applies by worker, returns what the replies wait for.
+        released: given the servers, a key and its applies by pusher, returns what the replies wait for.
     """
     servers = Servers(setting, rounds)
     builder = servers.star.builder
-    workers = setting.cluster.workers
-    starts: list[tuple[int, float]] = []
+    pushers = servers.pushers
+    starts: list[tuple[int, int, float]] = []
     if setting.scenario.run.stagger == "even":
-        for worker in range(1, workers):
+        for place, worker in enumerate(pushers[1:], start=1):
             start = builder.gather(f"w{worker}.start", [], Op("start", worker=worker))
             builder.edge(start, start, distance=1)
-            starts.append((start, servers.cycle_s(worker) * worker / workers))
+            starts.append((start, worker, servers.cycle_s(worker) * place / len(pushers)))
     applies: list[int] = []
 
     def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
@@ -59,14 +60,15 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
                 servers.add_s(key) + servers.update_s(key),
                 [push],
             )
-            for worker, push in enumerate(pushes)
+            for worker, push in zip(pushers, pushes, strict=True)
         ]
         applies.extend(done)
-        return released(builder, key, done)
+        return released(servers, key, done)
 
     servers.lay(apply)
-    for worker, (start, wait) in enumerate(starts, start=1):
-        builder.edge(start, servers.first[worker], lag=wait)
+    for start, worker, wait in starts:
+        for other in range(worker, worker + servers.share):
+            builder.edge(start, servers.first[other], lag=wait)
     return servers.program("async", applies, stagger=setting.scenario.run.stagger, **facts)
 
 
@@ -76,8 +78,15 @@ def iterations(setting: Setting) -> int:
     Figures are taken from the last worker's apply of iteration ``warmup`` to the first worker's last: one
     that is twice as fast as the slowest has done twice the warm-up by then.
     """
-    run, speeds = setting.scenario.run, setting.cluster.speeds
+    run, speeds = setting.scenario.run, paces(setting)
     # One round more than the warm-up and the step after it, for a start that is put off by a whole cycle; and
     # as many steps of the slowest as were asked for.
     rounds = run.warmup + 1 + run.steps
     return math.ceil((rounds + 1) * max(speeds) / min(speeds)) - 1
+
+
+def paces(setting: Setting) -> list[float]:
+    """Return the speed of all that go their own pace: of a worker, or of a machine that merges first."""
+    options, speeds = setting.strategy.options, setting.cluster.speeds
+    share = setting.cluster.devices_per_node if getattr(options, "local_merge", False) else 1
+    return [min(speeds[first : first + share]) for first in range(0, len(speeds), share)]

@@ -38,7 +38,7 @@ def build(setting: Setting) -> Program:
                     servers.add_s(key),
                     [push],
                 )
-                for worker, push in enumerate(pushes)
+                for worker, push in zip(servers.pushers, pushes, strict=True)
             ]
         done = builder.task(
             name.format("apply"),
