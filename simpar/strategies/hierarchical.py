@@ -81,13 +81,14 @@ class _Rounds:
                 for place, worker in enumerate(ring):
                     to, chunk = ring[(place + 1) % len(ring)], (place + ahead - turn) % len(ring)
                     own = has[worker] if kind == "reduce_scatter" or turn == 0 else []
-                    arrived[to] = [self._send(kind, worker, to, sizes[chunk], own + received[worker])]
+                    after = own + received[worker]
+                    arrived[to] = [self._send(kind, worker, to, chunk, sizes[chunk], after)]
             received = arrived
             self.step += 1
         return [before + last for before, last in zip(has, received, strict=True)]
 
-    def _send(self, kind: str, worker: int, to: int, elements: int, after: list[int]) -> int:
+    def _send(self, kind: str, worker: int, to: int, chunk: int, elements: int, after: list[int]) -> int:
         n_bytes = float(elements * self.star.setting.workload.dtype_bytes)
         name = f"w{worker}.{kind}.b{self.number}.s{self.step}"
-        op = Op(kind, worker=worker, peer=to, part=self.number, step=self.step)
+        op = Op(kind, worker=worker, peer=to, part=self.number, step=self.step, key=chunk)
         return self.star.send(name, op, worker, to, n_bytes, after)[1]

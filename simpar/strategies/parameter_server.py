@@ -40,6 +40,9 @@ class Key:
     """The group of layers it belongs to."""
 
 
+MOST_UNEVEN = 50.0
+"""Times the shortest cycle up to which the longest is allowed for; beyond it, run.steps have to be."""
+
 Apply = Callable[[Key, Sequence[int]], Sequence[int]]
 """Given a key and the push of each pusher that has arrived, add the server's tasks and return, for each
 pusher, the task that its pull waits for."""
@@ -268,14 +271,36 @@ class Servers:
 
     def _one_way_s(self, worker: int) -> float:
         """Return the seconds of the exposed pushes of *worker* alone: of the fullest link on their ways."""
+        carried, late_s = self._carried([worker], self.exposed_loads)
+        return late_s + max(carried.values(), default=0.0)
+
+    def _carried(self, workers: Sequence[int], loads: Sequence[float]) -> tuple[dict[str, float], float]:
+        """Return the seconds of each link for the pushes of *workers*, and what a message takes beside."""
         carried: dict[str, float] = {}
         late_s = 0.0
-        for server, load in enumerate(self.exposed_loads):
-            way = self.star.way_to_server(worker, server)
-            for link, rate in way.links if load else ():
-                carried[link] = carried.get(link, 0.0) + load / rate
-                late_s = max(late_s, way.latency_s + way.overhead_s)
-        return late_s + max(carried.values(), default=0.0)
+        for worker in workers:
+            for server, load in enumerate(loads):
+                way = self.star.way_to_server(worker, server)
+                for link, rate in way.links if load else ():
+                    carried[link] = carried.get(link, 0.0) + load / rate
+                    late_s = max(late_s, way.latency_s + way.overhead_s)
+        return carried, late_s
+
+    def longest_over_shortest(self) -> float:
+        """Return how many times the shortest cycle the longest may be, all pushing at once, speeds apart.
+
+        1 where servers are apart: then all are served alike. Who shares a machine with a server is served
+        sooner than those who queue for its link.
+        """
+        if not self.options.colocate:
+            return 1.0
+        everybody, late_s = self._carried(self.pushers, self.loads)
+        cycles = []
+        for worker in self.pushers:
+            own, _ = self._carried([worker], self.loads)
+            queued_s = late_s + max(everybody[link] for link in own) if own else 0.0
+            cycles.append(self.cycle_s(worker) + 2 * queued_s)
+        return min(max(cycles) / min(cycles), MOST_UNEVEN) if min(cycles) else 1.0
 
     @property
     def exposed_loads(self) -> list[float]:
