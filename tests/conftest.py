@@ -36,6 +36,8 @@ def scene(tmp_path_factory):
         model=None,
         run=None,
         batch=1,
+        per_node=1,
+        intra=None,
     ):
         """Return the scenario.
 
@@ -44,6 +46,8 @@ def scene(tmp_path_factory):
             layers: (forward seconds, backward seconds, parameters of 4 bytes, bytes of the output).
             server: add_rate and update_rate in bytes per second, overhead in seconds, threads and so on.
             model: instead of *layers*.
+            per_node: devices of each machine.
+            intra: bandwidth and latency of the links inside a machine.
         """
         network = {
             "bandwidth": f"{bandwidth!r} B/s",
@@ -53,6 +57,8 @@ def scene(tmp_path_factory):
         }
         if server_bandwidth is not None:
             network["server_bandwidth"] = f"{server_bandwidth!r} B/s"
+        if intra is not None:
+            network["intra"] = {"bandwidth": f"{intra[0]!r} B/s", "latency": f"{intra[1]!r} s"}
         written = [
             {
                 "name": f"l{index}",
@@ -64,6 +70,8 @@ def scene(tmp_path_factory):
             for index, (forward, backward, parameters, output) in enumerate(layers)
         ]
         cluster = {"workers": workers}
+        if per_node > 1:
+            cluster["devices_per_node"] = per_node
         if speed is not None:
             cluster["speed"] = list(speed)
         if device is not None:
