@@ -36,6 +36,7 @@ def scene(tmp_path_factory):
         model=None,
         run=None,
         batch=1,
+        variation=None,
     ):
         """Return the scenario.
 
@@ -80,6 +81,8 @@ def scene(tmp_path_factory):
             "strategies": list(strategies),
             "run": {"steps": 4, "warmup": 2} | (run or {}),
         }
+        if variation is not None:
+            data["variation"] = variation
         file = folder / f"scene-{next(numbers)}.yaml"
         file.write_text(json.dumps(data))
         return simpar.load(file)
