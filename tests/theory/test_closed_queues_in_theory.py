@@ -6,6 +6,7 @@ contains it: a 99 % t-interval of the throughput in ten stretches of one long ru
 what a row states.
 """
 
+import math
 import statistics
 
 import intervals
@@ -116,8 +117,28 @@ def test_exponential_service_in_order_of_arrival_does_not_mind_how_long_workers_
     holds(found, mean_value_analysis(8, 5.0, [1.0]))
 
 
-def test_a_server_with_constant_times_is_faster_than_the_chain_says():
-    """M/D/1//N is no case of the theorem; a run that agreed with it here would agree with anything."""
+def repairman(workers, think_s, served_s):
+    """Return the throughput of one server with constant times and exponential computing, M/D/1//W.
+
+    The chain of how many a departing customer leaves behind: each of those who compute comes during a service
+    with chance 1 - exp(-D / Z), on its own. X = 1 / (D + pi_0 Z / W), since an empty server waits Z / W.
+    """
+    comes = 1 - math.exp(-served_s / think_s)
+    step = np.zeros((workers, workers))
+    for left in range(workers):
+        present = max(left, 1)
+        for more in range(workers - present + 1):
+            chance = (
+                math.comb(workers - present, more) * comes**more * (1 - comes) ** (workers - present - more)
+            )
+            step[left, present - 1 + more] += chance
+    chances = np.full(workers, 1 / workers)
+    for _ in range(2000):
+        chances = chances @ step
+    return 1 / (served_s + float(chances[0]) * think_s / workers)
+
+
+def test_constant_service_in_order_of_arrival_is_the_repairmans_and_not_the_chains():
     found = [
         completions(
             seed,
@@ -128,9 +149,10 @@ def test_a_server_with_constant_times_is_faster_than_the_chain_says():
         )
         for seed in intervals.SEEDS
     ]
-    assert statistics.fmean(
-        statistics.fmean(throughputs(done)) for done in found
-    ) > 1.015 * mean_value_analysis(6, 5.0, [1.0])
+    holds(found, repairman(6, 5.0, 1.0))
+    assert repairman(6, 5.0, 1.0) > 1.02 * mean_value_analysis(6, 5.0, [1.0])
+    with pytest.raises(AssertionError):
+        holds(found, mean_value_analysis(6, 5.0, [1.0]))
 
 
 @pytest.mark.parametrize("kind", ["constant", "two-point"])
@@ -153,7 +175,7 @@ def test_servers_asked_at_random_share_the_load(kind):
 # The same through a strategy
 
 
-def stated(scene, *, steps=25, **options):
+def stated(scene, *, steps=20, **options):
     """Return by seed the percentiles of the step of asynchronous training."""
     found = []
     for seed in intervals.SEEDS:
@@ -182,9 +204,9 @@ def test_pushes_and_pulls_pass_two_shared_links(scene, compute):
     covers(found, 4 / mean_value_analysis(4, 2.0, [1.0, 1.0]))
 
 
-@pytest.mark.parametrize(("workers", "compute"), [(1, "exponential"), (3, "lognormal"), (6, "exponential")])
+@pytest.mark.parametrize(("workers", "compute"), [(1, "exponential"), (3, "lognormal"), (5, "exponential")])
 def test_a_server_with_exponential_times_is_the_only_queue_of_a_free_network(scene, workers, compute):
-    """M/M/1//W: 1 and 3 workers are below the saturation point (Z + D) / D = 4, and 6 are above."""
+    """M/M/1//W: 1 and 3 workers are below the saturation point (Z + D) / D = 4, and 5 are above."""
     spread = {"kind": compute, "mean": 1} | ({} if compute == "exponential" else {"cv": 1})
     found = stated(
         scene,
@@ -220,7 +242,7 @@ def test_throughput_keeps_to_its_operational_bounds_whatever_is_drawn(scene, see
             "link": kinds[int(rng.integers(4))],
             "server": kinds[int(rng.integers(4))],
         },
-        run={"steps": 60, "warmup": 6, "seed": seed},
+        run={"steps": 40, "warmup": 6, "seed": seed},
     )
     step = simpar.compare(scenario, advise=False)["ps-async"].intervals["step_s"]
     link, cpu = 4800 / bandwidth, 4800 / update
