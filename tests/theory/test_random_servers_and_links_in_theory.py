@@ -211,7 +211,7 @@ def test_two_workers_on_random_links_take_the_larger_of_two_sums(scene, sharing)
 
 
 def test_a_ring_of_random_links_lies_between_one_link_and_the_slowest_of_all(scene):
-    """2 (W - 1) messages, each at a mean factor along one path, or at the largest of W if all waited for it."""
+    """2 (W - 1) messages: at a mean factor along one path, at the largest of W if all waited for it."""
     workers = 3
     found = stated(
         scene,
