@@ -38,6 +38,7 @@ def scene(tmp_path_factory):
         batch=1,
         per_node=1,
         intra=None,
+        variation=None,
     ):
         """Return the scenario.
 
@@ -89,6 +90,8 @@ def scene(tmp_path_factory):
             "strategies": list(strategies),
             "run": {"steps": 4, "warmup": 2} | (run or {}),
         }
+        if variation is not None:
+            data["variation"] = variation
         file = folder / f"scene-{next(numbers)}.yaml"
         file.write_text(json.dumps(data))
         return simpar.load(file)
