@@ -111,7 +111,7 @@ def with_compute(program, rng, cv):
 
 @pytest.mark.parametrize(("n", "law", "measured"), [(30, 29.0, 30.0), (15, 14.5, 15.0)])
 def test_thirty_learners_are_as_stale_as_zhang_et_al_measured(scene, n, law, measured):
-    """arXiv 1511.05950, figure 1: about 30 with 30-softsync, about 15 with 15-softsync; beyond 2 n is rare."""
+    """arXiv 1511.05950, figure 1: about 30 and about 15 updates; beyond 2 n is rare."""
     scenario = scene({"ps-async": {"softsync": n}}, workers=30, bandwidth=1e9, run={"steps": 60})
     program = with_compute(simpar.compile(scenario, "ps-async"), np.random.default_rng(1), 0.1)
     stale = Measured(simulate(program)).staleness
