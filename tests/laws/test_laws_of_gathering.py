@@ -49,7 +49,9 @@ def test_every_push_is_served_once_or_dropped(rows):
         if nodes is None:
             continue
         for batch in program.batches.values():
-            served = sorted(key for key, by in nodes.update_of.items() for one in by if one[0] == batch.update)
+            served = sorted(
+                key for key, by in nodes.update_of.items() for one in by if one[0] == batch.update
+            )
             assert served == [(s, m) for s in batch.senders for m in range(program.iterations)]
         late = sum(int((program.target == join).sum()) - k for join, k in program.joins.items())
         assert len(nodes.dropped) == late * program.iterations
