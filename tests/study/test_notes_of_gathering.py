@@ -1,4 +1,5 @@
 """What a reader is told of servers that wait for some pushes only: labels, notes, options without effect."""
+# ruff: noqa: E501 (tables of labels)
 
 import pytest
 
