@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simpar.result.measure import BREAKDOWN, Measured, Staleness, Use
+from simpar.result.measure import BREAKDOWN, Measured, Use
+from simpar.result.staleness import Staleness
 
 SCHEMA = 1
 """Version of the JSON."""
