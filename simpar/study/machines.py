@@ -135,7 +135,7 @@ def machines(
             nothing can be simulated on any; ``problems`` has all of it.
     """
     scenario = as_scenario(scenario, set)
-    problems = [*_name_problems(devices), *_measured_problems(scenario)]
+    problems = [*name_problems(devices), *_measured_problems(scenario)]
     if problems:
         raise InputError(problems)
     points = simulate_points(scenario, [settings_of(name) for name in devices], OPTION, progress)
@@ -159,7 +159,8 @@ def _known() -> list[tuple[str, tuple[str, ...]]]:
     return [(path, names) for path, names in PATHS if path.split(".")[1] in ClusterSpec.model_fields]
 
 
-def _name_problems(devices: Sequence[str]) -> list[Problem]:
+def name_problems(devices: Sequence[str]) -> list[Problem]:
+    """Return what is wrong with the names *devices*: unknown, given twice, or none at all."""
     known = tuple(name for _, names in _known() for name in names)
     if not any(devices):
         return [Problem("", 0, 0, OPTION, "names no device", f"write some of: {', '.join(known)}")]

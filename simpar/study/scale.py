@@ -181,6 +181,32 @@ def scale(
     )
 
 
+def read_axis(text: str) -> tuple[str, list[int]]:
+    """Return the axis and the values of ``workers=1:64:x2``.
+
+    Raises:
+        InputError: there is no such axis, or the values are no range; ``problems`` has both.
+    """
+    axis, equals, values = text.partition("=")
+    axis = axis.strip()
+    problems: list[Problem] = []
+    numbers: list[int] = []
+    if not equals:
+        said = f"{shown(text)} has no values" if text.strip() else "names no axis"
+        raise InputError([Problem("", 0, 0, OPTION, said, "write workers=1:64:x2")])
+    try:
+        axis_path(axis)
+    except InputError as error:
+        problems += error.problems
+    try:
+        numbers = whole_range(values, OPTION)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return axis, numbers
+
+
 def axis_path(axis: str) -> str:
     """Return the setting that *axis* stands for.
 
