@@ -68,7 +68,8 @@ def command(
     """Rank a scenario's strategies: step time, speedup, what holds each back
 
     Times are simulated; nothing is trained. With --scale every strategy is compared at each number of
-    workers, and the table says where it stops paying; with --devices on each device, in time and money. Exit status 1 when no strategy fits in memory, 2 when the input is wrong.
+    workers, and the table says where it stops paying; with --devices on each device, in time and money.
+    Exit status 1 when no strategy fits in memory, 2 when the input is wrong.
     """
     from simpar.scenario import load
     from simpar.show.files import check_writable

@@ -192,7 +192,7 @@ def _draw(
         lacks = [
             (y, _lacking(panel, key, rows, reasons, width)) for key, y in zip(keys, middles, strict=True)
         ]
-        said = {text for _, text in lacks}
+        said = {text for _, text in lacks if text}
         if len(said) == 1 and not any(key in values for key in keys):
             lacks = [((tops[number] + tops[number + 1]) / 2, said.pop())]  # once for the whole device
         for y, text in lacks:

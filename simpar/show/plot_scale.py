@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
-_LEFT = 0.62
 _LEAST_HEIGHT = 3.1
 _MOST_LABEL = 2.3
 _LEAD = 0.42
@@ -127,18 +126,21 @@ def _figure(result: Scaling) -> Figure:
     head = Head(_title(result), [batch(result), *circumstances(result.facts, result.seed)], _keys(curves))
     label_width = max((inches(line, TEXT) for one in curves for line in one.lines), default=0.0)
     tall = max(_LEAST_HEIGHT, sum(one.height for one in curves))
-    width = WIDTH - MARGIN - _LEFT - (_LEAD + GAP + label_width if curves else 0.0)
+    limits = _limits(curves)
+    powers = _powers(limits, tall)
+    left = MARGIN + 0.3 + max((inches(said, SMALL) for _, said in powers), default=0.0)
+    width = WIDTH - MARGIN - left - (_LEAD + GAP + label_width if curves else 0.0)
     foot = 0.55 + 0.17 * len(below) * bool(missing)
     sheet = Sheet(WIDTH, head.height + 0.08 + tall + foot)
     head.draw(sheet)
     top = head.height + 0.08
-    axes = sheet.axes(_LEFT, top, width, tall)
+    axes = sheet.axes(left, top, width, tall)
     axes.set_facecolor("none")
-    low, high = _frame(axes, curves, width, tall)
+    _frame(axes, curves, limits, powers, width)
     for curve in curves:
         _draw(axes, curve)
-    _names(sheet, curves, (low, high), top, tall, _LEFT + width)
-    sheet.text(_LEFT + width / 2, top + tall + 0.34, "workers", SMALL, INK, ha="center")
+    _names(sheet, curves, limits, top, tall, left + width)
+    sheet.text(left + width / 2, top + tall + 0.34, "workers", SMALL, INK, ha="center")
     sheet.text(MARGIN + 0.06, top + tall / 2, "speedup", SMALL, INK, ha="center", rotation=90, va="center")
     for number, line in enumerate(below if missing else []):
         sheet.text(MARGIN, top + tall + 0.6 + 0.17 * number, line, SMALL, GREY)
@@ -182,26 +184,43 @@ def _ring(sheet: Sheet, x: float, y: float) -> None:
     sheet.figure.add_artist(ring)
 
 
-def _frame(axes: Axes, curves: list[_Curve], width: float, tall: float) -> tuple[float, float]:
-    """Draw axes that double, the grid and the ideal line; return the limits of the speedup."""
-    workers = sorted({count for one in curves for count in one.workers}) or [1]
+def _limits(curves: list[_Curve]) -> tuple[float, float]:
+    """Return the least and the greatest speedup that are shown; the ideal of most workers is, too."""
+    workers = [count for one in curves for count in one.workers] or [1]
     reached = [value for one in curves for value in (*one.speedups, *(p for _, *b in one.band for p in b))]
+    least = min([*(value for value in reached if value > 0), float(min(workers))])
+    low = 2 ** math.floor(math.log2(least) + 1e-9) / 2**0.25
+    return low, max(*reached, max(workers), 1.0) * 2**0.25
+
+
+def _powers(limits: tuple[float, float], tall: float) -> list[tuple[float, str]]:
+    """Return the powers of two that stand at the speedup's axis, no closer than a line, and how they read."""
+    low, high = (math.log2(limit) for limit in limits)
+    step = max(1, math.ceil(0.22 * (high - low) / tall))
+    octaves = range(math.ceil(low), math.floor(high) + 1)
+    return [(2.0**octave, f"{2.0**octave:.6g}") for octave in octaves if octave % step == 0]
+
+
+def _frame(
+    axes: Axes,
+    curves: list[_Curve],
+    limits: tuple[float, float],
+    powers: list[tuple[float, str]],
+    width: float,
+) -> None:
+    """Draw axes that double, the grid and the ideal line."""
+    workers = sorted({count for one in curves for count in one.workers}) or [1]
     left, right = workers[0] / 2**0.25, workers[-1] * 2**0.25
-    least = min([*(value for value in reached if value > 0), float(workers[0])])
-    low, high = 2 ** math.floor(math.log2(least) + 1e-9) / 2**0.25, max(*reached, workers[-1], 1) * 2**0.25
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     axes.set_xlim(left, right)
-    axes.set_ylim(low, high)
+    axes.set_ylim(*limits)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_locator(_nowhere())
     per_octave = width / math.log2(right / left)
     shown = _apart(workers, per_octave)
     axes.set_xticks(shown, [str(tick) for tick in shown])
-    octaves = range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)
-    step = max(1, math.ceil(0.22 * math.log2(high / low) / tall))
-    powers = [2.0**octave for octave in octaves if octave % step == 0]
-    axes.set_yticks(powers, [f"{tick:.4g}" for tick in powers])
+    axes.set_yticks([tick for tick, _ in powers], [said for _, said in powers])
     axes.tick_params(length=0, pad=4, labelsize=SMALL, labelcolor=GREY)
     axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -211,7 +230,6 @@ def _frame(axes: Axes, curves: list[_Curve], width: float, tall: float) -> tuple
         axes.spines[side].set_color(GREY)
         axes.spines[side].set_linewidth(0.8)
     axes.plot([left, right], [left, right], color=GREY, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
-    return low, high
 
 
 def _nowhere() -> Any:

@@ -106,7 +106,7 @@ def _verdicts(result: Scaling) -> list[str]:
         lines += [
             "Stops paying (from there on, each next step adds less than half of what its workers are worth):"
         ]
-        lines += columns(table, left=2)
+        lines += [*columns(table, left=2), ""]
     unit = result.facts["unit"]
     if result.fastest:
         value, row = result.fastest
