@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from simpar.errors import InputError, Problem
 from simpar.result import SCHEMA, Row
+from simpar.result.rows import write_csv
 from simpar.scenario import DEVICE_PRESETS, ClusterSpec, Scenario
 from simpar.scenario.presets import INSTANCE_PRESETS
 from simpar.scenario.words import did_you_mean
@@ -113,7 +113,7 @@ class Machines:
         """Return a line for each strategy on each device as CSV, and write it to *path* if one is given."""
         text = points_csv(self.points, "device")
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8", newline="")
+            write_csv(path, text)
         return text
 
 

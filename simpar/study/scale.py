@@ -18,11 +18,11 @@ import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from simpar.errors import InputError, Problem
 from simpar.result import SCHEMA, Row
+from simpar.result.rows import write_csv
 from simpar.scenario import ClusterSpec, Scenario
 from simpar.scenario.ranges import whole_range
 from simpar.scenario.words import did_you_mean
@@ -140,7 +140,7 @@ class Scaling:
         """Return a line for each strategy at each value as CSV, and write it to *path* if one is given."""
         text = points_csv(self.points, self.path)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8", newline="")
+            write_csv(path, text)
         return text
 
 
