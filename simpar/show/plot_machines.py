@@ -94,8 +94,9 @@ def _figure(result: Machines) -> Figure:
     keys = [Key(labels[name], _mark(number)) for number, name in enumerate(names)]
     title = f"{result.facts.get('model') or result.scenario} on {_machines(len(devices))}"
     facts = result.facts
-    on = "1 worker" if facts["workers"] == 1 else f"each of {facts['workers']} workers"
-    head = Head(title, [f"batch {facts['batch']} on {on}", *circumstances(facts, result.seed)], keys)
+    on = {1: "1 worker", None: "each worker"}.get(facts["workers"], f"each of {facts['workers']} workers")
+    batch = [] if facts["batch"] is None else [f"batch {facts['batch']} on {on}"]
+    head = Head(title, [*batch, *circumstances(facts, result.seed)], keys)
     rows = {(device, row.name): row for device, row in result.ranked}
     reasons = {(device, name): why for device, name, why in result.without}
     lines = [_lines(device, rows, reasons, names) for device in devices]

@@ -41,7 +41,9 @@ def scaling(result: Scaling) -> str:
 def _head(said: str, facts: Mapping[str, Any], below: Sequence[str]) -> str:
     """Return what was simulated, and at the end of the lines *below*, if there is room, how."""
     if facts["bytes_per_s"] is not None:
-        said += f", {spell(facts['bytes_per_s'], 'rate')}, {spell(facts['latency_s'], 'duration')}"
+        said += f", {spell(facts['bytes_per_s'], 'rate')}"
+    if facts["latency_s"] is not None:
+        said += f", {spell(facts['latency_s'], 'duration')}"
     steps = f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s")
     rest = f"{steps}, seed {facts['seed']}"
     width = max(map(len, below), default=0)
@@ -135,9 +137,10 @@ def _count(value: int, axis: str) -> str:
 def machines(result: Machines) -> str:
     """Return a line for each strategy on each device, the fastest first, the verdicts and the notes."""
     facts, ranked = result.facts, result.ranked
-    on = "one worker" if facts["workers"] == 1 else f"each of {facts['workers']} workers"
+    on = {1: "one worker", None: "each worker"}.get(facts["workers"], f"each of {facts['workers']} workers")
     table = ["", *_ranked(result)] if ranked else []
-    lines = [_head(f"{facts['model']}, batch {facts['batch']} on {on}", facts, table), *table]
+    batch = "" if facts["batch"] is None else f", batch {facts['batch']} on {on}"
+    lines = [_head(f"{facts['model']}{batch}", facts, table), *table]
     grouped: dict[tuple[str, str], list[str]] = {}
     for device, name, why in result.without:
         grouped.setdefault((device, why), []).append(name)

@@ -51,8 +51,12 @@ class Machines:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the head of a table says, of the first device that could be simulated."""
-        return next(point.comparison.facts for point in self.points if point.comparison)
+        """What the head of a table says; None for what is not the same on every machine."""
+        each = [point.comparison.facts for point in self.points if point.comparison]
+        return {
+            key: value if all(facts[key] == value for facts in each) else None
+            for key, value in each[0].items()
+        }
 
     @property
     def ranked(self) -> list[tuple[str, Row]]:
@@ -97,7 +101,7 @@ class Machines:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as ``simpar compare --devices --json`` prints it."""
-        paths = {path for point in self.points for path in point.settings}
+        paths = {next(iter(point.settings)) for point in self.points}
         return {
             "schema": SCHEMA,
             "scenario": self.scenario,
@@ -150,8 +154,12 @@ def machines(
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    """Return the settings that put the machine called *name* into a scenario."""
-    return {path: name for path, names in _known() if name in names}
+    """Return the settings that put the machine called *name* into a scenario, its own path first.
+
+    Any other way in which the scenario names a machine is taken out.
+    """
+    chosen = {path: name for path, names in _known() if name in names}
+    return chosen | {path: None for path, _ in _known() if path not in chosen}
 
 
 def _known() -> list[tuple[str, tuple[str, ...]]]:

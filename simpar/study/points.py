@@ -25,7 +25,7 @@ class Point:
     """One comparison: the settings that make it differ from the scenario, and what came out."""
 
     settings: Mapping[str, Any]
-    """By path, as ``--set`` takes them."""
+    """By path, as ``--set`` takes them; the first is the one that the study is about."""
 
     comparison: Comparison | None
     """Of the strategies that can be simulated here, without traces; None where none can."""
@@ -79,7 +79,7 @@ def simulate_points(
             name: str, number: int, strategies: int, done: int, total: int, index: int = index
         ) -> None:
             if progress:
-                at = ", ".join(str(value) for value in settings[index].values())
+                at = next(iter(settings[index].values()))
                 progress(f"{name} at {at}", index * strategies + number, count, done, total)
 
         try:

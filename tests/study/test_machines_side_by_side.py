@@ -114,7 +114,7 @@ def test_json_and_csv_have_every_device(written):
 
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["axis"] == {"path": "cluster.device", "values": ["v100", "h100"]}
-    assert [run["point"] for run in found["runs"]] == [{"cluster.device": d} for d in ("v100", "h100")]
+    assert [run["point"]["cluster.device"] for run in found["runs"]] == ["v100", "h100"]
     assert found["fastest"]["device"] == "h100"
     assert found["cheapest"]["device"] == "v100"
     lines = list(csv.DictReader(io.StringIO(result.to_csv())))
@@ -122,4 +122,14 @@ def test_json_and_csv_have_every_device(written):
 
 
 def test_a_name_says_which_setting_it_is():
-    assert settings_of("h100") == {"cluster.device": "h100"}
+    assert next(iter(settings_of("h100").items())) == ("cluster.device", "h100")
+
+
+def test_the_head_says_only_what_is_the_same_on_every_machine(written):
+    result = simpar.machines(written(), ["v100", "h100"])
+
+    assert result.facts["workers"] == 2
+    assert result.facts["device"] is None
+    assert table_points.machines(result).startswith(
+        "ResNet-50, batch 64 on each of 2 workers, 10 Gbit/s, 0 s"
+    )

@@ -36,7 +36,14 @@ def made(speedups, name="ring"):
                 speedup,
                 parts,
             )
-        facts = {"model": "m", "unit": "images", "batch": 1, "workers": workers, "bytes_per_s": None}
+        facts = {
+            "model": "m",
+            "unit": "images",
+            "batch": 1,
+            "workers": workers,
+            "bytes_per_s": None,
+            "latency_s": None,
+        }
         found = Comparison("s", 0, "reference", [row], facts | {"steps": 1, "seed": 0}, [])
         points.append(Point({"cluster.workers": workers}, found, {}))
     values = tuple(speedups)
