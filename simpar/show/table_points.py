@@ -42,8 +42,8 @@ def _head(said: str, facts: Mapping[str, Any], below: Sequence[str]) -> str:
     """Return what was simulated, and at the end of the lines *below*, if there is room, how."""
     if facts["bytes_per_s"] is not None:
         said += f", {spell(facts['bytes_per_s'], 'rate')}"
-    if facts["latency_s"] is not None:
-        said += f", {spell(facts['latency_s'], 'duration')}"
+        if facts["latency_s"] is not None:
+            said += f", {spell(facts['latency_s'], 'duration')}"
     steps = f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s")
     rest = f"{steps}, seed {facts['seed']}"
     width = max(map(len, below), default=0)
