@@ -36,6 +36,7 @@ def scene(tmp_path_factory):
         model=None,
         run=None,
         batch=1,
+        data=None,
     ):
         """Return the scenario.
 
@@ -44,6 +45,7 @@ def scene(tmp_path_factory):
             layers: (forward seconds, backward seconds, parameters of 4 bytes, bytes of the output).
             server: add_rate and update_rate in bytes per second, overhead in seconds, threads and so on.
             model: instead of *layers*.
+            data: (bytes of a record, bytes per second of the store, batches that a worker has room for).
         """
         network = {
             "bandwidth": f"{bandwidth!r} B/s",
@@ -73,7 +75,7 @@ def scene(tmp_path_factory):
             cluster["server"] = {
                 key: f"{value!r}{units[key]}" if key in units else value for key, value in server.items()
             }
-        data = {
+        whole = {
             "name": "scene",
             "model": (model or {"layers": written}) | {"batch": batch},
             "cluster": cluster,
@@ -81,8 +83,12 @@ def scene(tmp_path_factory):
             "strategies": list(strategies),
             "run": {"steps": 4, "warmup": 2} | (run or {}),
         }
+        if data is not None:
+            record, store, prefetch = data
+            written_data = {"record_bytes": f"{record!r} B", "store_bandwidth": f"{store!r} B/s"}
+            whole["data"] = written_data | {"prefetch": prefetch}
         file = folder / f"scene-{next(numbers)}.yaml"
-        file.write_text(json.dumps(data))
+        file.write_text(json.dumps(whole))
         return simpar.load(file)
 
     return write

@@ -87,7 +87,7 @@ class Op:
     """
 
     kind: str
-    """``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``reduce_scatter``, ``all_gather``,
+    """``load``, ``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``reduce_scatter``, ``all_gather``,
     ``all_reduce``, ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
 
     worker: int = -1

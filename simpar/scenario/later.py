@@ -5,7 +5,7 @@ The one table of them. When a setting arrives, its word leaves this page.
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
     "": ("variation",),
-    "data": ("record_bytes", "split", "slice_len", "num_slices", "store_bandwidth"),
+    "data": ("split", "slice_len", "num_slices"),
     "cluster": ("nodes", "devices_per_node", "profile"),
     "network": ("intra",),
     "ps-sync": (

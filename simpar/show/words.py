@@ -17,6 +17,8 @@ _HELPS = {
     "microbatches": "More microbatches would help",
     "bandwidth": "A faster network would help",
     "algorithm": "Fewer rounds would help",
+    "store_bandwidth": "A faster data store would help",
+    "prefetch": "Reading further ahead would help",
 }
 
 
@@ -110,11 +112,15 @@ def waits_for(row: Row, found: Bottleneck) -> str:
         return f"stands idle while the pipeline fills and drains ({found.resource} is busiest), {share}"
     if found.cause == "server":
         return f"waits for the servers to add and update ({_equals(row, found.resource)}), {share}"
+    if found.cause == "data":
+        return f"waits for the data store ({found.resource}), {share}"
     if found.cause == "latency":
         return f"waits for the latency of messages that follow each other, {share}"
     if found.resource == "fabric":
         return f"waits for the network, {share}"
     whose = "servers'" if found.resource.startswith("ps") else "workers'"
+    if found.resource.startswith("store"):
+        whose = "data store's"
     what = "CPUs" if found.resource.endswith(".cpu") else "links"
     verb = "queues for" if found.cause == "queue" else "waits for"
     return f"{verb} the {whose} {what} ({_equals(row, found.resource)}), {share}"

@@ -20,6 +20,7 @@ from typing import Any
 from simpar.cost import memory, parameter_server
 from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
+from simpar.strategies import data
 from simpar.strategies.common import Group, Setting, Star, groups, layer_times, tensor_elements
 from simpar.workload.placement import Slice, loads, place
 
@@ -81,7 +82,9 @@ class Servers:
         self.groups = groups(workload) if options.overlap else [Group((0, len(workload.layers)), ())]
         self.keys = self._sliced_keys(itemsize) if options.overlap else self._whole_keys()
         self.first: list[int] = []
-        """The first task of each worker."""
+        """The first forward of each worker."""
+        self.begin: list[int] = []
+        """The first task of each worker: its load where data is read, else its first forward."""
         self.last: list[int] = []
         """The last backward of each worker."""
         self._times = [layer_times(setting, worker, workload.batch) for worker in range(self.workers)]
@@ -104,8 +107,14 @@ class Servers:
     def lay(self, apply: Apply) -> None:
         """Add every worker's compute, its pushes and pulls, and in between what *apply* adds."""
         builder, workers = self.star.builder, range(self.workers)
-        forwards = [self._forward(worker) for worker in workers]
+        feeds = [data.Feed(self.star, worker, self.setting.workload.batch) for worker in workers]
+        forwards = [self._forward(worker, feeds[worker].arrived) for worker in workers]
+        for feed, tasks in zip(feeds, forwards, strict=True):
+            data.reuse(self.star, [feed], tasks[-1:])
         self.first = [tasks[0] for tasks in forwards]
+        self.begin = [
+            feed.first if feed.arrived else tasks[0] for feed, tasks in zip(feeds, forwards, strict=True)
+        ]
         before = [tasks[-1] for tasks in forwards]
         for g in reversed(range(len(self.groups))):
             backwards = [self._backward(worker, g, before[worker]) for worker in workers]
@@ -134,7 +143,7 @@ class Servers:
     def _name(self, worker: int, what: str, g: int) -> str:
         return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "")
 
-    def _forward(self, worker: int) -> list[int]:
+    def _forward(self, worker: int, after: Sequence[int]) -> list[int]:
         times, _ = self._times[worker]
         tasks: list[int] = []
         for g, group in enumerate(self.groups):
@@ -144,7 +153,7 @@ class Servers:
                     Op("forward", worker=worker, layers=group.layers),
                     self.star.device(worker),
                     math.fsum(times[slice(*group.layers)]),
-                    tasks[-1:],
+                    tasks[-1:] or after,
                 )
             )
         return tasks
@@ -186,7 +195,7 @@ class Servers:
         cluster, network = self.setting.cluster, self.star.network
         assert network is not None
         forward, backward = self._times[worker]
-        return self._hidden_s(worker) + parameter_server.uncontended_cycle(
+        cycle = self._hidden_s(worker) + parameter_server.uncontended_cycle(
             math.fsum(forward) + math.fsum(backward),
             self.exposed_loads,
             network.bytes_per_s,
@@ -197,6 +206,7 @@ class Servers:
             cluster.server.update_bytes_per_s,
             cluster.server.overhead_s,
         )
+        return max(cycle, data.alone_s(self.setting, self.setting.workload.batch))
 
     @property
     def exposed_loads(self) -> list[float]:

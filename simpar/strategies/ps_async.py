@@ -66,7 +66,7 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
 
     servers.lay(apply)
     for worker, (start, wait) in enumerate(starts, start=1):
-        builder.edge(start, servers.first[worker], lag=wait)
+        builder.edge(start, servers.begin[worker], lag=wait)
     return servers.program("async", applies, stagger=setting.scenario.run.stagger, **facts)
 
 

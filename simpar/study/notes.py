@@ -38,6 +38,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
             )
         uncertain = (meta["workers"] - 1) / measured.gradients
         uneven = len(set(speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
+        uneven = uneven or setting.scenario.data.store_bandwidth is not None  # data comes first to some
         if uneven and uncertain > 0.04:
             said.append(
                 f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "
