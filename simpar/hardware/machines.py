@@ -44,6 +44,11 @@ def build(scenario: Scenario, workload: Workload) -> Cluster:
         )
     if problems:
         raise InputError(problems)
+    slow = [one for one in scenario.variation.stragglers or () if one.probability is None]
+    for one in slow:  # for ever: a slower worker, to everyone who reckons with speeds
+        if one.worker is not None and one.worker < len(speeds):
+            index = one.worker
+            speeds = (*speeds[:index], speeds[index] / one.factor, *speeds[index + 1 :])
     return Cluster(cluster.workers, device, speeds, _server(scenario), _network(scenario))
 
 

@@ -4,13 +4,15 @@
 """
 
 from simpar.result.measure import BREAKDOWN, Measured, Staleness, Use, Window
-from simpar.result.rows import SCHEMA, Bottleneck, Comparison, Row, Suggestion
+from simpar.result.rows import INTERVALS, SCHEMA, Bottleneck, Comparison, Interval, Row, Suggestion
 
 __all__ = [
     "BREAKDOWN",
+    "INTERVALS",
     "SCHEMA",
     "Bottleneck",
     "Comparison",
+    "Interval",
     "Measured",
     "Row",
     "Staleness",

@@ -33,6 +33,22 @@ def sent_share(trace: Trace, at_s: float) -> NDArray[np.float64]:
     return share
 
 
+def stretch_of(trace: Trace) -> NDArray[np.float64]:
+    """Return by what factor the bytes of each row took longer than nominal: float64[rows]."""
+    program, stretch = trace.program, np.ones(len(trace))
+    by_task = dict(program.stretch)
+    for task, seconds in program.durations.items():
+        if program.route(task) and program.bytes[task] > 0:
+            (link,) = program.route(task)  # a hop of its own: messages on channels have no durations
+            bytes_s = float(program.bytes[task] / program.links[link].bytes_per_s)
+            overhead = program.seconds[task] - bytes_s
+            by_task[task] = (seconds - overhead) / bytes_s
+    for task, factors in by_task.items():
+        rows = trace.rows_of([task])
+        stretch[rows] = factors[trace.iteration[rows]]
+    return stretch
+
+
 def _sent(
     trace: Trace, begin: NDArray[np.float64], half: NDArray[np.int64], at_s: float
 ) -> NDArray[np.float64]:
@@ -54,7 +70,7 @@ def _sent(
         for row, rate in zip(active, max_min_rates(routes, capacity), strict=True):
             if row in sent:
                 sent[row] += rate * (right - left)
-    total = program.bytes[trace.task[half]]
+    total = program.bytes[trace.task[half]] * stretch_of(trace)[half]
     done = np.array([sent[row] for row in half.tolist()])
     share: NDArray[np.float64] = np.divide(done, total, out=np.ones_like(done), where=total > 0)
     return np.clip(share, 0.0, 1.0)

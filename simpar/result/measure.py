@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from simpar.errors import EngineError
 from simpar.program import Program
-from simpar.result.flows import sent_share
+from simpar.result.flows import sent_share, stretch_of
 from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
 
 BREAKDOWN = (
@@ -291,7 +291,7 @@ class Measured:
         if not (self.is_async or pipeline):
             # Who computes no longer than others, and is waited for all the same, began late: for a link that
             # served somebody else first.
-            slower = max(0.0, max(self._compute_s(), default=0.0) - found["compute_s"])
+            slower = max(0.0, self._slowest_s() - found["compute_s"])
             late = found["straggler_s"] - slower
             if late > 1e-9 * self.step_s:
                 found["straggler_s"] -= late
@@ -304,17 +304,25 @@ class Measured:
 
     # -- resources -------------------------------------------------------------------------------
 
-    def _compute_s(self) -> list[float]:
-        """Return the seconds that each resource computes in a measured iteration, by resource."""
+    @cached_property
+    def _computed_s(self) -> NDArray[np.float64]:
+        """Seconds that each resource computes: float64[resources, measured iterations]."""
         trace, program = self.trace, self.program
         kinds = np.array([cause_of(program, task) == "compute" for task in range(len(program))])
         counted = (trace.resource >= 0) & kinds[trace.task] & (trace.iteration >= self.warmup)
-        spent = np.bincount(
-            trace.resource[counted],
-            weights=(trace.end_s - trace.start_s)[counted],
-            minlength=len(program.resources),
-        )
-        return [float(seconds) / self.steps for seconds in spent]
+        spent = np.zeros((len(program.resources), program.iterations - self.warmup))
+        where = (trace.resource[counted], trace.iteration[counted] - self.warmup)
+        np.add.at(spent, where, (trace.end_s - trace.start_s)[counted])
+        return spent
+
+    def _compute_s(self) -> list[float]:
+        """Return the seconds that each resource computes in a measured iteration, by resource."""
+        return [float(seconds) / self.steps for seconds in self._computed_s.sum(axis=1)]
+
+    def _slowest_s(self) -> float:
+        """Return the seconds that the slowest device of each iteration computes, on average."""
+        computed = self._computed_s
+        return float(computed.max(axis=0).sum()) / self.steps if len(computed) else 0.0
 
     @cached_property
     def uses(self) -> list[Use]:
@@ -326,10 +334,13 @@ class Measured:
         busy = np.bincount(trace.resource[on], weights=inside[on], minlength=len(program.resources))
         share = sent_share(trace, self.until_s) - sent_share(trace, self.since_s)
         moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.bytes
-        crossed = np.zeros(len(program.links))
+        slowed = share * stretch_of(trace)
+        taken = np.bincount(trace.task, weights=slowed, minlength=len(program)) * program.bytes
+        crossed, occupied = np.zeros(len(program.links)), np.zeros(len(program.links))
         for task in range(len(program)):
             for link in program.route(task):
                 crossed[link] += moved[task]
+                occupied[link] += taken[task]
         found = [
             Use(resource.name, resource.kind, float(busy[r] / (length * resource.capacity)), 0.0)
             for r, resource in enumerate(program.resources)
@@ -339,7 +350,7 @@ class Measured:
             Use(
                 link.name,
                 "link",
-                float(crossed[index] / (length * link.bytes_per_s)),
+                float(occupied[index] / (length * link.bytes_per_s)),
                 float(crossed[index] / self.steps),
             )
             for index, link in enumerate(program.links)

@@ -51,6 +51,26 @@ class Bottleneck:
         return {"resource": self.resource, "cause": self.cause, "try": tried}
 
 
+INTERVALS = ("step_s", "samples_per_s", "speedup", "efficiency", "staleness_mean")
+"""Figures that vary between runs with other draws, as :attr:`Row.intervals` names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where a figure lies in nine of ten runs that differ only in what was drawn at random."""
+
+    p5: float
+    """5th percentile."""
+    p50: float
+    """The median."""
+    p95: float
+    """95th percentile."""
+
+    def to_dict(self) -> dict[str, float]:
+        """Return it as JSON has it."""
+        return {"p5": self.p5, "p50": self.p50, "p95": self.p95}
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One strategy. What does not fit in memory has no figures: they are None."""
@@ -81,6 +101,8 @@ class Row:
     """Of all its workers and servers together; None where a price is missing."""
     usd_per_epoch: float | None = None
     """None, too, where the scenario does not say how many records an epoch has."""
+    intervals: Mapping[str, Interval] | None = None
+    """By the name of a figure, one of :data:`INTERVALS`, in its unit; None where it ran only once."""
     engine: str = ""
     notes: tuple[str, ...] = ()
     """What a reader should know before believing the figures."""
@@ -151,9 +173,39 @@ class Row:
             "usd_per_epoch": self.usd_per_epoch,
             "usd_per_step": self.usd_per_step,
             "usd_per_million_samples": self.usd_per_million_samples,
-            "intervals": None,
+            "intervals": self.intervals and {name: one.to_dict() for name, one in self.intervals.items()},
             "notes": list(self.notes),
         }
+
+
+_FIGURES = ("step_s", "samples_per_s", "samples_per_s_per_worker", "speedup", "efficiency")
+_MONEY = ("usd_per_hour", "usd_per_epoch", "usd_per_million_samples")
+_PERCENTILES = ("p5", "p50", "p95")
+
+CSV_HEADER = (
+    *("rank", "name", "kind", "label", "fits", "workers"),
+    *_FIGURES,
+    *BREAKDOWN,
+    *("staleness_mean", "memory_bytes"),
+    *_MONEY,
+    *(f"step_s_{one}" for one in _PERCENTILES),
+)
+"""Columns of a row as CSV, with units in their names."""
+
+
+def csv_cells(row: Row) -> list[Any]:
+    """Return *row* in the columns of :data:`CSV_HEADER`; None is an empty cell."""
+    parts = row.breakdown or {}
+    steps = row.intervals.get("step_s") if row.intervals else None
+    return [
+        *(row.rank, row.name, row.kind, row.label, row.fits, row.workers),
+        *(getattr(row, figure) for figure in _FIGURES),
+        *(parts.get(part) for part in BREAKDOWN),
+        row.staleness.mean if row.staleness else None,
+        row.memory_bytes,
+        *(getattr(row, figure) for figure in _MONEY),
+        *(getattr(steps, one, None) for one in _PERCENTILES),
+    ]
 
 
 class Comparison(Mapping[str, Row]):
@@ -228,36 +280,9 @@ class Comparison(Mapping[str, Row]):
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the table as CSV with units in its header, and write it to *path* if one is given."""
         out = io.StringIO()
-        figures = ("step_s", "samples_per_s", "samples_per_s_per_worker", "speedup", "efficiency")
-        header = ["rank", "name", "kind", "label", "fits", "workers", *figures, *BREAKDOWN]
-        header += [
-            "staleness_mean",
-            "memory_bytes",
-            "usd_per_hour",
-            "usd_per_epoch",
-            "usd_per_million_samples",
-        ]
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        for row in self.rows:
-            parts = row.breakdown or {}
-            writer.writerow(
-                [
-                    row.rank,
-                    row.name,
-                    row.kind,
-                    row.label,
-                    row.fits,
-                    row.workers,
-                    *(getattr(row, figure) for figure in figures),
-                    *(parts.get(part) for part in BREAKDOWN),
-                    row.staleness.mean if row.staleness else None,
-                    row.memory_bytes,
-                    row.usd_per_hour,
-                    row.usd_per_epoch,
-                    row.usd_per_million_samples,
-                ]
-            )
+        writer.writerow(CSV_HEADER)
+        writer.writerows(csv_cells(row) for row in self.rows)
         if path is not None:
             part = Path(f"{os.fspath(path)}.part")
             try:

@@ -15,6 +15,7 @@ from simpar.scenario.overrides import strategy_names
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import ProfileFile
 from simpar.scenario.shape_checks import check_shape
+from simpar.scenario.variation import check_variation
 from simpar.scenario.words import Path
 from simpar.units import Kind, parse, shown
 
@@ -37,6 +38,17 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
         _check_device(model, cluster, report, profile)
     _check_network(data, report)
     _check_data(_section(data, "data") or {}, report)
+    workers: Any = cluster.get("workers") if cluster else None
+    variation = _section(data, "variation")
+    if variation is not None:
+        check_variation(variation, workers, report)
+    if isinstance(data.get("strategies"), list):
+        for index, item in enumerate(data["strategies"]):
+            if isinstance(item, dict) and len(item) == 1:
+                kind, options = next(iter(item.items()))
+                if isinstance(options, dict):
+                    known = _count(workers) and report.clean(("cluster", "workers"))
+                    _check_servers(kind, options, workers if known else None, ("strategies", index), report)
 
 
 def check_layers(layers: Any, path: Path, report: Report) -> None:
@@ -217,6 +229,39 @@ def _check_data(data: Data, report: Report) -> None:
     if "prefetch" in data and not example.keys() & data.keys():
         said = "'prefetch' does nothing without 'record_bytes' and 'store_bandwidth'"
         report.add(("data", "prefetch"), said, "add both, or remove it", key=True)
+
+
+def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: Report) -> None:
+    """Note options of parameter servers that exclude each other or ask for more than *workers*."""
+    if kind == "ps-sync":
+        backups: Any = options.get("backup_workers")
+        path = (*here, "backup_workers")
+        if workers is not None and _count(backups) and report.clean(path) and backups >= workers:
+            said = f"{backups} of {workers} workers are backups, so that a step waits for nobody"
+            report.add(path, said, f"write at most {workers - 1}")
+    if kind != "ps-async":
+        return
+    trigger, path = options.get("trigger"), (*here, "trigger")
+    softsync: Any = options.get("softsync")
+    if trigger is not None and softsync is not None:
+        _keep_one(here, ["trigger", "softsync"], report)
+    elif workers is not None and _count(softsync) and softsync > workers:
+        said = f"{workers} workers / {softsync} is less than one push an update"
+        report.add((*here, "softsync"), said, f"write at most {workers}")
+    if not isinstance(trigger, dict) or not report.clean(path):
+        return
+    given = [key for key in ("drain", "count", "timeout") if trigger.get(key) is not None]
+    if not given:
+        fix = f"write 'trigger: {EXAMPLES['trigger']}'"
+        report.add(path, "needs one of 'count', 'drain' and 'timeout'", fix)
+    elif given[0] == "drain" and len(given) > 1:
+        _keep_one(path, given[:2], report)
+    elif trigger.get("drain") is False:
+        report.add((*path, "drain"), "false is no trigger", "write true, or remove 'trigger'")
+    count: Any = trigger.get("count")
+    if workers is not None and _count(count) and count > workers:
+        said = f"{count} pushes never come together: {workers} workers wait for their replies"
+        report.add((*path, "count"), said, f"write at most {workers}")
 
 
 def _keep_one(path: Path, keys: Sequence[str], report: Report) -> None:

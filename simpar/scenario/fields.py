@@ -132,10 +132,14 @@ Flops = Annotated[float, Quantity("flops", "0 FLOP", "1e24 FLOP", zero=True)]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the words of a ``Literal``; *later* are words that this version does not model yet."""
+    """One of the words of a ``Literal``.
+
+    *later* are words that this version does not model yet, *spellings* other ways to write those it does.
+    """
 
     what: str
     later: tuple[str, ...] = ()
+    spellings: tuple[tuple[str, str], ...] = ()
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -143,7 +147,8 @@ class Choice:
         known: tuple[str, ...] = get_args(source)
 
         def read(value: Any) -> str:
-            return read_word(value, self.what, known, self.later)
+            plain = dict(self.spellings).get(value, value) if isinstance(value, str) else value
+            return read_word(plain, self.what, known, self.later)
 
         return core_schema.no_info_plain_validator_function(read, metadata={"known": known})
 

@@ -25,6 +25,8 @@ def json_schema() -> dict[str, Any]:
     definitions = {name: _tidy(made["$defs"][name]) for name in sorted(made["$defs"])}
     device = definitions["ClusterSpec"]["properties"]["device"]
     device["anyOf"] = [{"enum": list(DEVICE_PRESETS)}, {"$ref": "#/$defs/DeviceSpec"}, {"type": "null"}]
+    trigger = definitions["PsAsyncOptions"]["properties"]["trigger"]
+    trigger["anyOf"] = [{"enum": ["drain"]}, {"$ref": "#/$defs/TriggerSpec"}, {"type": "null"}]
     properties: dict[str, Any] = {
         "name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Title of the tables."},
         **{key: {"$ref": f"#/$defs/{model.__name__}"} for key, model in SECTIONS.items()},

@@ -4,21 +4,15 @@ The one table of them. When a setting arrives, its word leaves this page.
 """
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
-    "": ("variation",),
     "data": ("split", "slice_len", "num_slices"),
     "cluster": ("nodes", "devices_per_node", "profile"),
     "network": ("intra",),
     "ps-sync": (
         "colocate",
-        "trigger",
-        "softsync",
-        "backup_workers",
-        "late",
         "push_every",
         "pull_every",
         "window",
         "credit",
-        "priority",
         "compression",
         "payload",
         "local_merge",
@@ -27,15 +21,17 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
     "allreduce": ("shard",),
     "pipeline": ("recompute",),
 }
-"""Keys by section; '' is the top of the file."""
+"""Keys by section."""
 
-LATER_KEYS["ps-async"] = LATER_KEYS["ps-ssp"] = LATER_KEYS["ps-sync"]
+LATER_KEYS["ps-async"] = LATER_KEYS["ps-sync"]
+LATER_KEYS["ps-ssp"] = (*LATER_KEYS["ps-sync"], "trigger", "softsync", "backup_workers", "late")
 
 LATER_KINDS = ("hosted", "replicated", "ensemble", "tensor", "local-sgd", "hybrid")
 """Kinds of strategy."""
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
+    "late": ("cancel",),
     "algorithm": ("hierarchical",),
     "schedule": ("interleaved",),
     "engine": ("compiled",),

@@ -1,11 +1,12 @@
 """A scenario file read, overridden, checked and turned into a :class:`Scenario`.
 
 Everything that is wrong, in the file, in a profile that it names and in the overrides, is raised
-at once. Start with :func:`load`.
+at once. Start with :func:`load`; :func:`change` makes another scenario of one that is loaded.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -15,9 +16,9 @@ from pydantic import BaseModel
 from simpar.errors import InputError
 from simpar.scenario.checks import check_all, check_layers
 from simpar.scenario.fields import Name, Strict
-from simpar.scenario.later import LATER_KEYS, LATER_KINDS
+from simpar.scenario.later import LATER_KINDS
 from simpar.scenario.options import KINDS, KindOptions, Strategy
-from simpar.scenario.overrides import Overrides, apply, strategy_names
+from simpar.scenario.overrides import OPTION, Overrides, apply, strategy_names
 from simpar.scenario.reader import Document, read_file
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import (
@@ -33,8 +34,10 @@ from simpar.scenario.schema import (
     ServerSpec,
     ShapeSpec,
     ValidateSpec,
+    Written,
 )
 from simpar.scenario.source import Source, public_path
+from simpar.scenario.variation import DISTRIBUTED, DistributionSpec, VariationSpec, read_times
 from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
 
@@ -46,10 +49,22 @@ SECTIONS: dict[str, type[Strict]] = {
     "run": RunSpec,
     "validate": ValidateSpec,
     "prices": PricesSpec,
+    "variation": VariationSpec,
 }
 """Sections of the file that are mappings."""
 
-TOP_KEYS = ("name", "model", "data", "cluster", "network", "strategies", "run", "validate", "prices")
+TOP_KEYS = (
+    "name",
+    "model",
+    "data",
+    "cluster",
+    "network",
+    "strategies",
+    "variation",
+    "run",
+    "validate",
+    "prices",
+)
 """Keys at the top of the file."""
 
 REQUIRED = ("model", "cluster", "strategies")
@@ -91,6 +106,23 @@ def load(path: str | os.PathLike[str], set: Overrides = ()) -> Scenario:
     return _Loader(path, data, report, blank).scenario()
 
 
+def change(scenario: Scenario, set: Overrides, option: str = OPTION) -> Scenario:
+    """Return *scenario* with the settings in *set* changed, as if its file had them.
+
+    Args:
+        set: values by path, as :func:`load` takes them.
+        option: what problems with *set* name in place of a file.
+
+    Raises:
+        InputError: anything in *set* is wrong, or does not go with the rest; ``problems`` holds all of it.
+    """
+    written = scenario.written
+    source, data, blank = written.source.copy(), copy.deepcopy(written.data), {*written.blank}
+    report = Report(source)
+    report.problems += apply(set, data, source, blank, option)
+    return _Loader(written.path, data, report, blank).scenario()
+
+
 def load_profile(path: str | os.PathLike[str], *, shown_as: str | None = None) -> ProfileFile:
     """Return the measured model in the file at *path*; problems name it *shown_as*.
 
@@ -126,6 +158,7 @@ _INNER: dict[Path, type[Strict]] = {
     ("model", "shape"): ShapeSpec,
     ("cluster", "device"): DeviceSpec,
     ("cluster", "server"): ServerSpec,
+    **{("variation", key): DistributionSpec for key in DISTRIBUTED},
 }
 
 
@@ -137,6 +170,7 @@ class _Loader:
         self.data = data
         self.report = report
         self.blank = blank
+        self.written = Written(path, copy.deepcopy(data), frozenset(blank), report.source.copy())
 
     def scenario(self) -> Scenario:
         """Return the scenario, or raise all that is wrong with it."""
@@ -152,9 +186,11 @@ class _Loader:
         run = self._section("run", RunSpec)
         validation = self._section("validate", ValidateSpec)
         prices = self._section("prices", PricesSpec)
+        variation = self._section("variation", VariationSpec)
         strategies = self._strategies()
         profile = self._profile()
         check_all(self.data, self.report, profile)
+        times = self._times()
         self.report.close()
         assert title is not None
         assert model is not None
@@ -170,7 +206,10 @@ class _Loader:
             validation=validation or ValidateSpec(),
             prices=prices.model_dump(by_alias=True, exclude_none=True) if prices else {},
             profile=profile,
+            variation=variation or VariationSpec(),
+            times=times,
             source=self.report.source,
+            written=self.written,
         )
 
     def _unset(self, path: Path, model: type[Strict]) -> None:
@@ -186,9 +225,7 @@ class _Loader:
 
     def _check_top(self) -> None:
         for key in self.data:
-            if key in LATER_KEYS[""]:
-                self.report.add((key,), f"{key!r} is not modelled by this version", "remove it", key=True)
-            elif key not in TOP_KEYS:
+            if key not in TOP_KEYS:
                 self.report.add((key,), f"unknown key {shown(key)}", did_you_mean(key, TOP_KEYS), key=True)
         for key in REQUIRED:
             if key not in self.data:
@@ -270,6 +307,20 @@ class _Loader:
             model, {} if options is None else options, here, kind, self.blank
         )
         return Strategy(name, kind, index, checked) if checked is not None else None
+
+    def _times(self) -> dict[str, tuple[float, ...]]:
+        """Return the measured times that ``variation`` names, by its key; a path starts at this folder."""
+        section, found = self.data.get("variation"), {}
+        for key in DISTRIBUTED:
+            given = section.get(key) if isinstance(section, dict) else None
+            name = given.get("file") if isinstance(given, dict) else None
+            here: Path = ("variation", key, "file")
+            if isinstance(name, str) and name and self.report.clean(here):
+                folder = os.path.dirname(os.fspath(self.path))
+                times = read_times(folder, name, self.report, here)
+                if times is not None:
+                    found[key] = times
+        return found
 
     def _profile(self) -> ProfileFile | None:
         """Return what ``model.profile`` names; a path starts at the folder of the scenario."""

@@ -36,11 +36,13 @@ class _WrongError(Exception):
         super().__init__(message)
 
 
-def apply(overrides: Overrides, data: dict[str, Any], source: Source, blank: set[Path]) -> list[Problem]:
+def apply(
+    overrides: Overrides, data: dict[str, Any], source: Source, blank: set[Path], option: str = OPTION
+) -> list[Problem]:
     """Put *overrides* into the plain *data* of a file, in order, and note in *source* where they come from.
 
-    Text is read as YAML; other values are taken as they are. Returns the problems; an override with a
-    problem changes nothing.
+    Text is read as YAML; other values are taken as they are. Returns the problems, which name *option* as
+    their file; an override with a problem changes nothing.
     """
     pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
     problems: list[Problem] = []
@@ -50,14 +52,14 @@ def apply(overrides: Overrides, data: dict[str, Any], source: Source, blank: set
             value = _value(given)
             written = locate(data, path, create=True)
         except InputError as error:
-            problems += [Problem(OPTION, number, 1, said, one.message, one.fix) for one in error.problems]
+            problems += [Problem(option, number, 1, said, one.message, one.fix) for one in error.problems]
             continue
         except _WrongError as refused:
-            problems.append(Problem(OPTION, number, 1, said, refused.message, refused.fix))
+            problems.append(Problem(option, number, 1, said, refused.message, refused.fix))
             continue
         _assign(data, written, value)
         public = public_path(written)
-        place = (OPTION, number, 1)
+        place = (option, number, 1)
         for length in range(1, len(public)):  # sections that the override made on its way
             if public[:length] not in source.values:
                 source.override(public[:length], place)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from simpar.errors import InputError, Problem, one_line
 from simpar.scenario.fields import COMPLAINT
 from simpar.scenario.later import LATER_KEYS
+from simpar.scenario.options import KINDS
 from simpar.scenario.source import Source
 from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
@@ -28,6 +29,12 @@ EXAMPLES = {
     "strategies": "[ps-sync, allreduce]",
     "run": "{steps: 20}",
     "validate": "{bound: 0.1}",
+    "variation": "{compute: {kind: lognormal, mean: 1, cv: 0.1}}",
+    "compute": "{kind: lognormal, mean: 1, cv: 0.1}",
+    "link": "{kind: lognormal, mean: 1, cv: 0.1}",
+    "stragglers": "[{worker: 3, factor: 2}]",
+    "kind": "lognormal",
+    "factor": "2",
     "device": "{forward: 60 ms, backward: 120 ms}",
     "server": "{update_rate: 10 GB/s}",
     "layers": "[{name: fc, parameters: 1000, forward: 1 ms, backward: 2 ms}]",
@@ -39,6 +46,7 @@ EXAMPLES = {
     "batch": "64",
     "workers": "8",
     "bandwidth": "25 Gbit/s",
+    "trigger": "{count: 4}",
     "forward": "60 ms",
     "backward": "120 ms",
 }
@@ -145,6 +153,11 @@ class Report:
         inner = ".".join([section, *(part for part in loc[:-1] if isinstance(part, str))])
         if key in LATER_KEYS.get(inner, ()):
             self.add(at, f"{key!r} is not modelled by this version", "remove it", key=True)
+            return
+        others = [kind for kind, options in KINDS.items() if key in options.model_fields]
+        if inner in KINDS and others:
+            said = f"{key!r} is an option of {', '.join(others)}, not of {inner}"
+            self.add(at, said, "remove it", key=True)
             return
         self.add(at, f"unknown key {shown(key)}", did_you_mean(key, _known_keys(model, loc)), key=True)
 

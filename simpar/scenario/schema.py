@@ -7,6 +7,7 @@ Start with :class:`Scenario`, at the end.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -39,7 +40,8 @@ from simpar.scenario.later import LATER_WORDS
 from simpar.scenario.options import Strategy
 from simpar.scenario.presets import DEVICE_PRESETS, MODEL_NAMES
 from simpar.scenario.source import Source, split_path
-from simpar.scenario.words import did_you_mean
+from simpar.scenario.variation import VariationSpec
+from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
 
 MOST_LAYERS = 20_000
@@ -388,6 +390,23 @@ PricesSpec: type[_Prices] = create_model(  # type: ignore[call-overload]  # name
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What a file says, its overrides included, before anything was checked: what a change starts from."""
+
+    path: str | os.PathLike[str]
+    """The file."""
+
+    data: dict[str, Any]
+    """Its contents as plain data. Copied before it is changed."""
+
+    blank: frozenset[Path]
+    """Paths of the keys without a value."""
+
+    source: Source
+    """Where each setting stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """A whole scenario file, checked."""
 
@@ -407,8 +426,17 @@ class Scenario:
     profile: ProfileFile | None
     """The contents of the file that ``model.profile`` names."""
 
+    variation: VariationSpec
+    """What makes one step different from the next."""
+
+    times: Mapping[str, tuple[float, ...]]
+    """Measured times by the key of ``variation`` whose file holds them."""
+
     source: Source = field(repr=False, compare=False)
     """Where each setting stands."""
+
+    written: Written = field(repr=False, compare=False)
+    """What it was made from."""
 
     def strategy(self, name: str) -> Strategy:
         """Return the strategy called *name*.

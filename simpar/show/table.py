@@ -42,6 +42,8 @@ def head(result: Comparison, width: int = 0) -> str:
     if facts["bytes_per_s"] is not None:
         said += f", {spell(facts['bytes_per_s'], 'rate')}, {spell(facts['latency_s'], 'duration')}"
     steps = f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s")
+    if facts.get("replications", 1) > 1:
+        steps += f" x {facts['replications']} runs"
     rest = f"{steps}, seed {facts['seed']}"
     return f"{said}  {rest:>{max(0, width - len(said) - 2)}}"
 
@@ -89,10 +91,12 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
     ]
     limited = any(row.memory_limit_bytes is not None for row in rows)
     named = len({row.kind for row in result.rows}) < len(result.rows)
+    varying = any(row.intervals and "step_s" in row.intervals for row in rows)
     header = [
         "strategy",
         *(["name"] if named else []),
         "step",
+        *(["p5 to p95"] if varying else []),
         f"{result.facts['unit']}/s",
         "efficiency",
         "waiting on network",
@@ -113,6 +117,7 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
             row.label,
             *([row.name] if named else []),
             f"{words.grouped(row.step_s * scale, 1)} {unit}",
+            *([_between(row, scale, unit)] if varying else []),
             words.rate(row.samples_per_s),
             words.percent(row.efficiency),
             f"{words.grouped(waiting * scale, 1)} {unit}",
@@ -130,6 +135,14 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
             cells += [words.usd(row.usd_per_hour), words.usd(much)]
         table.append(cells)
     return columns(table, left=2 if named else 1)
+
+
+def _between(row: Row, scale: float, unit: str) -> str:
+    """Return the step's 5th and 95th percentiles, '-' where it ran only once."""
+    steps = row.intervals.get("step_s") if row.intervals else None
+    if steps is None:
+        return "-"
+    return f"{words.grouped(steps.p5 * scale, 1)}-{words.grouped(steps.p95 * scale, 1)} {unit}"
 
 
 # -- explain ---------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from simpar.program import Program
 from simpar.scenario import Scenario, Strategy, load
 from simpar.strategies import allreduce, pipeline, ps_async, ps_ssp, ps_sync, single
 from simpar.strategies.common import Setting
+from simpar.strategies.variation import vary
 
 KINDS: dict[str, Callable[[Setting], Program]] = {
     "single": single.build,
@@ -30,7 +31,7 @@ KINDS: dict[str, Callable[[Setting], Program]] = {
 MOST_INSTANCES = 5_000_000
 """Task instances beyond which a run would take hours and more memory than a laptop has."""
 
-__all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "prepare"]
+__all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "nominal", "prepare"]
 
 
 def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
@@ -44,14 +45,30 @@ def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
     return Setting(scenario, chosen, work, hardware.build(scenario, work))
 
 
-def compile(scenario: Scenario | str | os.PathLike[str], strategy: Strategy | str) -> Program:
+def compile(
+    scenario: Scenario | str | os.PathLike[str], strategy: Strategy | str, replication: int = 0
+) -> Program:
     """Compile one strategy of *scenario*, which may be the path of its file, into a program.
+
+    Args:
+        replication: whose draws it runs with, where times vary; the same number, seed and iteration mean the
+            same luck for every strategy.
 
     Raises:
         InputError: what the scenario asks for is impossible; every problem has its place in the file.
     """
     scenario = scenario if isinstance(scenario, Scenario) else load(scenario)
     setting = prepare(scenario, strategy)
+    return vary(nominal(setting), setting, replication)
+
+
+def nominal(setting: Setting) -> Program:
+    """Return the program of a strategy with the times that everything is expected to take.
+
+    Raises:
+        InputError: what the scenario asks for is impossible; every problem has its place in the file.
+    """
+    scenario = setting.scenario
     where = f"strategies[{setting.strategy.index}]"
     fewer = "fewer workers or servers, speeds more alike, no overlap, or run.collectives: closed_form"
     try:

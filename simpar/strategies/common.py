@@ -156,10 +156,11 @@ class Star:
         """Return the resource on which *worker* computes."""
         return self.builder.resource(f"w{worker}", "device")
 
-    def server_cpu(self, server: int) -> int:
+    def server_cpu(self, server: int, by_priority: bool = False) -> int:
         """Return the resource on which *server* adds and updates."""
         threads = self.setting.cluster.server.threads
-        return self.builder.resource(f"ps{server}.cpu", "server", capacity=threads)
+        discipline = "priority" if by_priority else "fifo"
+        return self.builder.resource(f"ps{server}.cpu", "server", capacity=threads, discipline=discipline)
 
     def _send(
         self,
@@ -170,6 +171,7 @@ class Star:
         rates: tuple[float, float],
         n_bytes: float,
         after: Sequence[int],
+        priority: int | None = None,
     ) -> tuple[int, int]:
         assert self.network is not None, "the scenario was checked: messages need a network"
         links = [(f"{source}.out", rates[0]), (f"{target}.in", rates[1])]
@@ -183,22 +185,42 @@ class Star:
             latency=self.network.latency_s,
             overhead=self.network.overhead_s,
             after=after,
+            priority=priority,
         )
 
     def push(
-        self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
+        self,
+        worker: int,
+        server: int,
+        n_bytes: float,
+        after: Sequence[int],
+        key: int = -1,
+        priority: int | None = None,
     ) -> tuple[int, int]:
         """Add a push of a worker's gradients to a server; return its (first, last) task."""
-        return self._exchange("push", worker, server, n_bytes, after, key)
+        return self._exchange("push", worker, server, n_bytes, after, key, priority)
 
     def pull(
-        self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
+        self,
+        worker: int,
+        server: int,
+        n_bytes: float,
+        after: Sequence[int],
+        key: int = -1,
+        priority: int | None = None,
     ) -> tuple[int, int]:
         """Add the reply to a pull, from a server to a worker; return its (first, last) task."""
-        return self._exchange("pull", worker, server, n_bytes, after, key)
+        return self._exchange("pull", worker, server, n_bytes, after, key, priority)
 
     def _exchange(
-        self, kind: str, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int
+        self,
+        kind: str,
+        worker: int,
+        server: int,
+        n_bytes: float,
+        after: Sequence[int],
+        key: int,
+        priority: int | None,
     ) -> tuple[int, int]:
         assert self.network is not None, "the scenario was checked: messages need a network"
         ends = (f"w{worker}", f"ps{server}")
@@ -206,7 +228,8 @@ class Star:
         if kind == "pull":
             ends, rates = ends[::-1], rates[::-1]
         name = f"w{worker}.{kind}.ps{server}" + (f".{key}" if key >= 0 else "")
-        return self._send(name, Op(kind, worker=worker, server=server, key=key), *ends, rates, n_bytes, after)
+        op = Op(kind, worker=worker, server=server, key=key)
+        return self._send(name, op, *ends, rates, n_bytes, after, priority)
 
     def send(
         self, name: str, op: Op, source: int, target: int, n_bytes: float, after: Sequence[int]

@@ -36,6 +36,11 @@ class Key:
     group: int
     """The group of layers it belongs to."""
 
+    @property
+    def end(self) -> str:
+        """How the names of its tasks end."""
+        return f".{self.index}" if self.index >= 0 else ""
+
 
 Apply = Callable[[Key, Sequence[int]], Sequence[int]]
 """Given a key and the push of each worker that has arrived, add the server's tasks and return, for each
@@ -51,6 +56,8 @@ class Servers:
         self.setting, self.options = setting, options
         self.star = Star(setting, iterations)
         self.workers = setting.cluster.workers
+        self.by_priority = options.priority and options.overlap
+        """Whether links and servers take earlier layers first; without overlap all go together."""
         workload = setting.workload
         itemsize = workload.dtype_bytes
         slice_elements = None
@@ -126,14 +133,24 @@ class Servers:
                 for worker in workers:
                     k = (worker + turn) % len(keys)
                     _, pushes[worker, k] = self.star.push(
-                        worker, keys[k].server, keys[k].bytes, [backwards[worker]], key=keys[k].index
+                        worker,
+                        keys[k].server,
+                        keys[k].bytes,
+                        [backwards[worker]],
+                        keys[k].index,
+                        keys[k].group if self.by_priority else None,
                     )
             released = [apply(key, [pushes[worker, k] for worker in workers]) for k, key in enumerate(keys)]
             for turn in workers:
                 for k, key in enumerate(keys):
                     worker = (turn + k * self.workers // len(keys)) % self.workers
                     _, arrived = self.star.pull(
-                        worker, key.server, key.bytes, [released[k][worker]], key=key.index
+                        worker,
+                        key.server,
+                        key.bytes,
+                        [released[k][worker]],
+                        key.index,
+                        key.group if self.by_priority else None,
                     )
                     builder.edge(arrived, forwards[worker][g], distance=1)
         self.last = before
@@ -170,6 +187,29 @@ class Servers:
         )
 
     # -- the servers' time -----------------------------------------------------------------------
+
+    def serve(self, what: str, key: Key, seconds: float, after: Sequence[int], worker: int = -1) -> int:
+        """Add a task of a server for *key*, which adds or applies, for one worker or for all; return it."""
+        return self.star.builder.task(
+            f"ps{key.server}.{what}" + (f".w{worker}" if worker >= 0 else "") + key.end,
+            Op(what, worker=worker, server=key.server, key=key.index),
+            self.star.server_cpu(key.server, self.by_priority),
+            seconds,
+            after,
+            key.group if self.by_priority else 0,
+        )
+
+    def added(self, key: Key, pushes: Sequence[int]) -> Sequence[int]:
+        """Add up each push as it comes; return the tasks that do, or the pushes where that takes no time."""
+        seconds = self.add_s(key)
+        if not seconds:
+            return pushes
+        return [self.serve("add", key, seconds, [push], worker) for worker, push in enumerate(pushes)]
+
+    def reply(self, key: Key, worker: int, after: Sequence[int]) -> int:
+        """Add the moment at which *worker* is answered; return its task."""
+        op = Op("gather", worker=worker, server=key.server, key=key.index)
+        return self.star.builder.gather(f"ps{key.server}.reply.w{worker}{key.end}", after, op)
 
     def add_s(self, key: Key) -> float:
         """Return the seconds to add one push of *key*."""
@@ -228,16 +268,24 @@ class Servers:
         _, backward = self._times[worker]
         return max(0.0, sending - math.fsum(backward[: self.groups[-1].layers[0]]))
 
-    def program(self, clock: str, updates: Sequence[int], **facts: Any) -> Program:
-        """Return the program. A step ends with the updates, and not before the last backward pass."""
+    def program(self, clock: str, updates: Sequence[int], awaited: int = 0, **facts: Any) -> Program:
+        """Return the program. A step ends with the updates, and not before the last backward pass.
+
+        Args:
+            awaited: how many workers a step waits for, where those are not all.
+        """
+        builder = self.star.builder
         if not updates or (clock == "sync" and not self.keys[0]):
             clock = "sync"
-            ends = [
-                self.star.builder.gather(f"w{worker}.update", [task], Op("update", worker=worker))
-                for worker, task in enumerate(self.last)
-            ]
+            if awaited:
+                ends = [builder.join("update", self.last, awaited, Op("update"))]
+            else:
+                ends = [
+                    builder.gather(f"w{worker}.update", [task], Op("update", worker=worker))
+                    for worker, task in enumerate(self.last)
+                ]
             updates = [*updates, *ends]
-        return self.star.program(clock=clock, updates=updates, **self.facts(), **facts)
+        return self.star.program(clock=clock, updates=updates, **(self.facts() | facts))
 
     def facts(self) -> dict[str, Any]:
         """Return what reports must know: memory, loads by server, the fullest server's largest tensor."""
@@ -255,6 +303,7 @@ class Servers:
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
+            **({"priority": True} if self.by_priority else {}),
             "server_loads_bytes": self.loads,
             "server_memory_bytes": [self._server_memory(server).total for server in range(len(self.loads))],
             "fullest_server": fullest,

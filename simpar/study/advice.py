@@ -19,6 +19,7 @@ from simpar.scenario import Scenario, Strategy
 from simpar.simulate import Progress, simulate
 from simpar.strategies import KINDS, Setting, prepare
 from simpar.strategies.data import STORE
+from simpar.strategies.variation import is_random, vary
 
 NEGLIGIBLE = 0.02
 """Share of a step below which what is not compute is not worth a word."""
@@ -30,7 +31,7 @@ PACE = 0.8
 """Share of a step that the slowest stage of a pipeline computes from which on it is what to mend."""
 
 TRIAL_WARMUP, TRIAL_STEPS = 1, 3
-"""Iterations of a synchronous trial; asynchronous steps are not alike and are tried at full length."""
+"""Iterations of a trial; where steps are not alike, asynchronous or drawn, it has its full length."""
 
 MOST_TRIED = 20_000
 """Task instances that any trial may have; in a larger run, half as many as it has itself."""
@@ -127,7 +128,8 @@ def _suggest(
     most = max(MOST_TRIED, len(measured.trace) // 2)
     for path, value in _candidates(setting, measured.program, cause):
         try:
-            step_s, samples_per_s = _trial(setting, path, value, most, progress)
+            replication = measured.program.meta.get("replication", 0)
+            step_s, samples_per_s = _trial(setting, path, value, most, progress, replication)
         except _TooLargeError:
             skipped = True
             continue
@@ -195,16 +197,16 @@ def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tu
 
 
 def _trial(
-    setting: Setting, path: str, value: Any, most: int, progress: Progress | None
+    setting: Setting, path: str, value: Any, most: int, progress: Progress | None, replication: int
 ) -> tuple[float, float]:
-    """Return (step, samples per second) with one setting changed.
+    """Return (step, samples per second) with one setting changed, and the draws of the same replication.
 
     Raises:
         _TooLargeError: it would have more than *most* task instances.
         SimparError: it cannot be run, or does not fit in memory.
     """
     scenario, strategy = changed(setting.scenario, setting.strategy, path, value)
-    if setting.strategy.kind not in ("ps-async", "ps-ssp"):
+    if setting.strategy.kind not in ("ps-async", "ps-ssp") and not is_random(scenario):
         run = scenario.run.model_copy(update={"warmup": TRIAL_WARMUP, "steps": TRIAL_STEPS})
         scenario = replace(scenario, run=run)
     trial = prepare(scenario, strategy)
@@ -216,7 +218,8 @@ def _trial(
     limit = trial.cluster.device.memory_bytes
     if limit is not None and program.meta["memory_bytes"] > limit:
         raise FitError(f"{path}={value} does not fit in memory")
-    measured = Measured(simulate(program, scenario.run.engine, progress))
+    varied = vary(program, trial, replication)
+    measured = Measured(simulate(varied, scenario.run.engine, progress))
     return measured.step_s, measured.samples_per_s
 
 

@@ -6,21 +6,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from simpar.errors import EngineError, FitError, InputError, Problem
 from simpar.program import Program
-from simpar.result import Comparison, Measured, Row, Window
+from simpar.result import Comparison, Interval, Measured, Row, Window
 from simpar.result.labels import label
+from simpar.result.rows import INTERVALS
 from simpar.scenario import Scenario, load
 from simpar.simulate import simulate
-from simpar.strategies import MOST_INSTANCES, Setting, compile, prepare
+from simpar.strategies import MOST_INSTANCES, Setting, nominal, prepare
 from simpar.strategies.common import batch_seconds, fastest
+from simpar.strategies.variation import expected_compute, replications, vary
 from simpar.study import money, notes
 from simpar.study.advice import bottleneck
 from simpar.trace import Segment
+
+MOST_SIMULATED = 20_000_000
+"""Task instances of all strategies and all replications together."""
 
 Progress = Callable[[str, int, int, int, int], None]
 """Called with (strategy, its number from 1, strategies in all, instances done, instances in all)."""
@@ -42,19 +49,25 @@ def as_scenario(
 
 
 def compile_all(scenario: Scenario) -> list[tuple[Setting, Program]]:
-    """Compile every strategy.
+    """Compile every strategy, with nominal times.
 
     Raises:
         InputError: with the problems of all of them.
     """
     compiled: list[tuple[Setting, Program]] = []
     problems: list[Problem] = []
-    instances = 0
+    instances, runs = 0, replications(scenario)
     for strategy in scenario.strategies:
         try:
-            compiled.append((prepare(scenario, strategy), compile(scenario, strategy)))
-            program = compiled[-1][1]
+            setting = prepare(scenario, strategy)
+            program = nominal(setting)
+            compiled.append((setting, program))
             instances += len(program) * program.iterations
+            if instances * runs > MOST_SIMULATED:
+                said = f"up to here there are {instances:,} task instances in each of {runs:,} runs"
+                fix = f"at most {MOST_SIMULATED:,} in all: fewer variation.replications, strategies or steps"
+                problems.append(scenario.problem(f"strategies[{strategy.index}]", said, fix))
+                break
             if instances > MOST_INSTANCES:
                 said = f"all strategies up to here have {instances:,} task instances"
                 fix = f"at most {MOST_INSTANCES:,} in one comparison: fewer strategies, steps or workers"
@@ -94,6 +107,38 @@ def compare(
                 progress(name, number, len(compiled), done, total)
 
         rows.append(_row(setting, program, advise, report))
+    return _ranked(scenario, compiled, rows)
+
+
+def compare_each(
+    scenario: Scenario, progress: Progress | None = None
+) -> tuple[Comparison | None, dict[str, list[Problem]]]:
+    """Compare as :func:`compare` does, but let no strategy that cannot be compiled stop the others.
+
+    Returns the comparison of those that can, None where there is none, and the problems of the others by
+    name. No advice is looked for, and no trace is kept, so that many comparisons fit in memory.
+    """
+    compiled: list[tuple[Setting, Program]] = []
+    rows: list[Row] = []
+    refused: dict[str, list[Problem]] = {}
+    for number, strategy in enumerate(scenario.strategies, 1):
+
+        def report(done: int, total: int, name: str = strategy.name, number: int = number) -> None:
+            if progress:
+                progress(name, number, len(scenario.strategies), done, total)
+
+        try:
+            setting = prepare(scenario, strategy)
+            program = nominal(setting)
+            rows.append(replace(_row(setting, program, False, report), measured=None))
+            compiled.append((setting, program))
+        except InputError as error:
+            refused[strategy.name] = list(error.problems)
+    return (_ranked(scenario, compiled, rows) if rows else None), refused
+
+
+def _ranked(scenario: Scenario, compiled: list[tuple[Setting, Program]], rows: list[Row]) -> Comparison:
+    """Return *rows*, one a compiled strategy, in the order of their rank."""
     order = sorted(
         rows,
         key=lambda row: (not row.fits, -(row.samples_per_s or 0.0), [r.name for r in rows].index(row.name)),
@@ -126,13 +171,12 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
     )
     if not row.fits:
         return replace(row, notes=tuple(notes.of_memory(setting, program)))
+    best, batch = fastest(setting), setting.workload.batch
+    alone_per_s = batch / expected_compute(setting, best, batch_seconds(setting, best, batch))
     try:
-        measured = Measured(simulate(program, setting.scenario.run.engine, progress))
-        measured.until_s  # noqa: B018  # whether there is a step to measure at all
+        measured, intervals = _runs(setting, program, alone_per_s, progress)
     except EngineError as error:
         raise InputError([setting.scenario.problem("run.steps", str(error))]) from None
-    best = fastest(setting)
-    alone_per_s = setting.workload.batch / batch_seconds(setting, best, setting.workload.batch)
     per_hour = money.usd_per_hour(setting.scenario, meta)
     return replace(
         row,
@@ -145,10 +189,56 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         bottleneck=bottleneck(setting, measured, advise, progress),
         staleness=measured.staleness,
         resources=tuple(measured.uses),
+        intervals=intervals,
         engine=measured.trace.engine,
         notes=tuple(notes.of_strategy(setting, measured)),
         measured=measured,
     )
+
+
+def _runs(
+    setting: Setting, program: Program, alone_per_s: float, progress: Callable[[int, int], None]
+) -> tuple[Measured, Mapping[str, Interval] | None]:
+    """Simulate one strategy with the draws of each replication.
+
+    Returns the figures of the run whose step is the (lower) median, and how those of all are spread.
+
+    Raises:
+        EngineError: a run has no step to measure.
+    """
+    count, engine = replications(setting.scenario), setting.scenario.run.engine
+    figures: dict[str, list[float]] = {name: [] for name in INTERVALS}
+
+    def run(replication: int, turn: int) -> Measured:
+        total = count + 1 if count > 1 else 1  # the median runs once more
+
+        def report(done: int, whole: int) -> None:
+            progress(turn * whole + done, total * whole)
+
+        measured = Measured(simulate(vary(program, setting, replication), engine, report))
+        measured.until_s  # noqa: B018  # whether there is a step to measure at all
+        return measured
+
+    if count == 1:
+        return run(0, 0), None
+    for replication in range(count):
+        measured = run(replication, replication)
+        speedup = measured.samples_per_s / alone_per_s
+        figures["step_s"].append(measured.step_s)
+        figures["samples_per_s"].append(measured.samples_per_s)
+        figures["speedup"].append(speedup)
+        figures["efficiency"].append(speedup / measured.workers)
+        if measured.staleness is not None:
+            figures["staleness_mean"].append(measured.staleness.mean)
+    steps = figures["step_s"]
+    median = sorted(range(count), key=lambda replication: (steps[replication], replication))[(count - 1) // 2]
+    return run(median, count), {name: _interval(values) for name, values in figures.items() if values}
+
+
+def _interval(values: Sequence[float]) -> Interval:
+    """Return the percentiles of *values*, interpolated between neighbours."""
+    p5, p50, p95 = (float(np.percentile(values, percent)) for percent in (5, 50, 95))
+    return Interval(p5, p50, p95)
 
 
 def _facts(setting: Setting) -> dict[str, Any]:
@@ -164,6 +254,7 @@ def _facts(setting: Setting) -> dict[str, Any]:
         "latency_s": network.latency_s if network else None,
         "steps": scenario.run.steps,
         "warmup": scenario.run.warmup,
+        "replications": replications(scenario),
         "seed": scenario.run.seed,
         "parameters": setting.workload.parameters,
         "parameter_bytes": setting.workload.parameter_bytes,
@@ -229,7 +320,8 @@ def explain(
     named = {one.name for one in scenario.strategies}
     by_number = strategy.isdecimal() and strategy not in named and int(strategy) < len(scenario.strategies)
     chosen = scenario.strategies[int(strategy)] if by_number else scenario.strategy(strategy)
-    setting, program = prepare(scenario, chosen), compile(scenario, chosen)
+    setting = prepare(scenario, chosen)
+    program = nominal(setting)
     row = _row(setting, program, True, lambda done, of: progress and progress(chosen.name, 1, 1, done, of))
     if row.measured is None:
         raise FitError([scenario.problem(f"strategies[{chosen.index}]", row.notes[0])])

@@ -11,7 +11,9 @@ from simpar.result.labels import memory_parts, size
 from simpar.scenario import Scenario
 from simpar.strategies import Setting
 from simpar.strategies.operations import memory_bound
+from simpar.strategies.variation import is_random, replications
 from simpar.study.money import device_price
+from simpar.trace import SERVER_OPS
 from simpar.units import spell
 from simpar.workload.families import known
 
@@ -26,7 +28,8 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
     if meta["clock"] == "async":
         speeds = setting.cluster.speeds
         as_long = ", so a step is as long as a synchronous one" if meta["sharing"] == "fair" else ""
-        if meta["stagger"] == "none" and len(speeds) > 1 and len(set(speeds)) == 1:
+        alike = len(set(speeds)) == 1 and not is_random(setting.scenario)
+        if meta["stagger"] == "none" and len(speeds) > 1 and alike:
             said.append(
                 f"{name} moves in lockstep: equal workers that start together stay together and load the "
                 f"network all at once{as_long} (run.stagger: even starts them apart)"
@@ -39,7 +42,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
         uncertain = (meta["workers"] - 1) / measured.gradients
         uneven = len(set(speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
         uneven = uneven or setting.scenario.data.store_bandwidth is not None  # data comes first to some
-        if uneven and uncertain > 0.04:
+        if uneven and uncertain > 0.04 and not is_random(setting.scenario):
             said.append(
                 f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "
                 f"by up to {100 * uncertain:.0f} % (write more run.steps)"
@@ -131,10 +134,11 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     model = known(scenario.model)
     if scenario.model.seq is not None and (model is None or model.seq is None):
         no_effect("model.seq", "this model has no sequence")
+    if "seed" in scenario.run.model_fields_set and not is_random(scenario):
+        no_effect("run.seed", "nothing in this scenario is drawn at random")
+    said += _of_variation(scenario, programs)
     if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
         no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
-    if "seed" in scenario.run.model_fields_set:
-        no_effect("run.seed", "nothing in this scenario is drawn at random")
     said += _of_operations(scenario, compiled)
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
@@ -157,6 +161,34 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             f"cluster.device times were measured at batch {cluster.device.measured_batch} and are scaled in "
             f"proportion to batch {workload.batch}"
         )
+    return said
+
+
+def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
+    """Return what the figures mean where times are drawn, and the draws that meet nothing."""
+    variation, runs, said = scenario.variation, replications(scenario), []
+    if runs > 1:
+        said.append(
+            f"times vary: each strategy ran {runs} times with other draws, the same for all strategies; "
+            f"figures are those of its median run, p5 to p95 is the spread of all"
+        )
+    idle = "had no effect: "
+    if variation.replications is not None and not is_random(scenario):
+        said.append(f"variation.replications {idle}nothing is drawn at random")
+    if variation.link is not None and not any(
+        (program.bytes > 0).any() or "fabric" in [resource.name for resource in program.resources]
+        for program in programs
+    ):
+        said.append(f"variation.link {idle}no message crosses a link")
+    if variation.server is not None:
+        working = [
+            program.resource[task] >= 0
+            for program in programs
+            for task, op in enumerate(program.ops)
+            if op.kind in SERVER_OPS
+        ]
+        if not any(working):
+            said.append(f"variation.server {idle}no server takes time to add or to update")
     return said
 
 

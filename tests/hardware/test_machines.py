@@ -39,6 +39,7 @@ def _scenario(device=None, network=None, workers=2, speed=None, server=None):
     server = server or _server()
     return SimpleNamespace(
         cluster=SimpleNamespace(workers=workers, device=device, speed=speed, server=server),
+        variation=SimpleNamespace(stragglers=None),
         network=network,
         problem=lambda path, message, fix="": Problem("toy.yaml", 1, 1, path, message, fix),
     )

@@ -144,11 +144,6 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
         ("network: {bandwidth: 25 Gbit/s, latency: 5 us}", "network: 5", "7:10: network: 5 is not a mapping"),
         ("name: quickstart", "name: 5", "2:7: name: 5 is not text; put it in quotes"),
         (
-            "name: quickstart",
-            "variation: {}",
-            "2:1: variation: 'variation' is not modelled by this version; remove it",
-        ),
-        (
             "latency: 5 us",
             "intra: {}",
             "7:33: network.intra: 'intra' is not modelled by this version; remove it",

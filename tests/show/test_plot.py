@@ -2,13 +2,14 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib.colors
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from simpar.result import BREAKDOWN, Comparison, Row, Staleness
-from simpar.show import plot
+from simpar.result import BREAKDOWN, Comparison, Interval, Row, Staleness
+from simpar.show import plot, sheet
 
 FACTS = {
     "model": "ResNet-50",
@@ -42,6 +43,10 @@ def row(label="ps-sync, 2 servers", rank=1, parts=(0.18, 0.26, 0, 0, 0, 0, 0), s
         breakdown=dict(zip(BREAKDOWN, parts, strict=True)),
         staleness=None if stale is None else Staleness(stale, 9, {7: 3}),
     )
+
+
+def varying(label, rank, p5, p95):
+    return replace(row(label, rank), intervals={"step_s": Interval(p5, 0.44, p95)})
 
 
 def too_big(label="ps-sync", rank=1):
@@ -89,6 +94,14 @@ def test_a_bar_is_as_long_as_its_step_and_starts_where_the_part_before_ends():
     ]
     assert [bar.get_x() for bar in bars] == pytest.approx([0, 100, 300, 330])
     assert [bar.get_width() for bar in bars] == pytest.approx([100, 200, 30, 4])
+
+
+def test_a_whisker_reaches_from_p5_to_p95_and_only_where_there_is_one():
+    (axes,) = plot._figure(of(row("once", 1), varying("often", 2, 0.40, 0.62))).axes
+
+    assert {tuple(line.get_xdata()) for line in axes.lines} == {(400, 620)}
+    assert "p5 to p95" in texts(of(row("once", 1), varying("often", 2, 0.40, 0.62)))
+    assert "p5 to p95" not in texts(of(row()))
 
 
 def test_the_fastest_is_on_top():
@@ -161,6 +174,7 @@ def test_heading_says_model_batch_workers_network_steps_and_seed():
         of(too_big()),
         of(too_big(LONG, 1), too_big("b", 2)),
         of(*MANY[:4]),
+        of(row("once", 1), varying("ps-sync", 2, 0.40, 0.62), varying(LONG, 3, 0.439, 0.441)),
         of(*MANY[:12], facts={**FACTS, "model": LONG * 2}),
         of(*MANY, too_big(LONG, 40)),
         of(
@@ -168,10 +182,10 @@ def test_heading_says_model_batch_workers_network_steps_and_seed():
             row("b", 2, (1e-9, 0, 0, 0, 0, 0, 0)),
         ),
     ],
-    ids=["one", "too big", "two too big", "four", "twelve", "forty", "extreme"],
+    ids=["one", "too big", "two too big", "four", "varying", "twelve", "forty", "extreme"],
 )
 def test_no_text_is_cut_or_lies_on_another_or_on_a_bar(result):
-    with plot._own_settings():
+    with sheet.own_settings():
         figure = plot._figure(result)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
@@ -198,7 +212,7 @@ def _overlap(a, b, slack=3.0):
 
 
 def test_a_name_too_long_loses_its_middle():
-    lines = plot._wrapped("begin " + "middle " * 60 + "end", 9, 2.0, 3)
+    lines = sheet.wrapped("begin " + "middle " * 60 + "end", 9, 2.0, 3)
 
     assert len(lines) == 3
     assert lines[0].startswith("begin")
