@@ -37,6 +37,8 @@ def scene(tmp_path_factory):
         run=None,
         batch=1,
         data=None,
+        per_node=1,
+        intra=None,
     ):
         """Return the scenario.
 
@@ -46,6 +48,8 @@ def scene(tmp_path_factory):
             server: add_rate and update_rate in bytes per second, overhead in seconds, threads and so on.
             model: instead of *layers*.
             data: (bytes of a record, bytes per second of the store, batches that a worker has room for).
+            per_node: devices of each machine.
+            intra: bandwidth and latency of the links inside a machine.
         """
         network = {
             "bandwidth": f"{bandwidth!r} B/s",
@@ -55,6 +59,8 @@ def scene(tmp_path_factory):
         }
         if server_bandwidth is not None:
             network["server_bandwidth"] = f"{server_bandwidth!r} B/s"
+        if intra is not None:
+            network["intra"] = {"bandwidth": f"{intra[0]!r} B/s", "latency": f"{intra[1]!r} s"}
         written = [
             {
                 "name": f"l{index}",
@@ -66,6 +72,8 @@ def scene(tmp_path_factory):
             for index, (forward, backward, parameters, output) in enumerate(layers)
         ]
         cluster = {"workers": workers}
+        if per_node > 1:
+            cluster["devices_per_node"] = per_node
         if speed is not None:
             cluster["speed"] = list(speed)
         if device is not None:

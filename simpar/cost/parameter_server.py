@@ -1,8 +1,9 @@
 """Time taken by pushing gradients to parameter servers and pulling parameters back.
 
 Times are seconds, sizes bytes, rates bytes per second of one direction of a full-duplex link.
-Servers are machines of their own; *loads* are the bytes of each server's shard, so that ``sum(loads)``
-is the whole gradient. What the workers push equals in size what they pull.
+Servers are machines of their own, but for :func:`colocated_one_way` and :func:`colocated_lower_bound`;
+*loads* are the bytes of each server's shard, so that ``sum(loads)`` is the whole gradient. What the workers
+push equals in size what they pull.
 Not modelled here: the order in which a server serves its workers, stragglers, queues of asynchronous
 workers; an engine does that. Every function but :func:`uncontended_cycle` is about synchronous training.
 
@@ -180,6 +181,61 @@ def hot_shard_lower_bound(
     checks.count(workers=workers)
     checks.positive(worker_bandwidth=worker_bandwidth, server_bandwidth=server_bandwidth)
     return max(math.fsum(shards) / worker_bandwidth, workers * max(shards) / server_bandwidth)
+
+
+def colocated_one_way(n_bytes: float, machines: int, servers: int, bandwidth: float) -> float:
+    """Return the seconds of all pushes, or all pulls, when servers live on the workers' machines.
+
+    The fullest link: with a server on every machine each carries ``(W - 1) n / W`` in and out; with fewer, a
+    server's machine takes in ``(W - 1) n / S``, and the others send all *n*. What a machine has for its own
+    server stays inside.
+
+    Args:
+        n_bytes: bytes that a machine sends, *n*: the gradient, once for each device that pushes on its own.
+        machines: machines that push, *W*.
+        servers: servers with equal shards, *S*, each on another machine; at most *machines*.
+        bandwidth: bytes per second of a machine's link, one direction.
+
+    Raises:
+        ValueError: a count is below 1, *servers* above *machines*, *bandwidth* not above zero, or *n_bytes*
+            negative.
+
+    Source: bytes over each link, counted. Stops being true for uneven shards.
+
+    >>> colocated_one_way(100e6, machines=4, servers=4, bandwidth=1e9)
+    0.075
+    >>> colocated_one_way(100e6, machines=4, servers=1, bandwidth=1e9)
+    0.3
+    """
+    _check_colocated(n_bytes, machines, servers, bandwidth)
+    entering = (machines - 1) * n_bytes / servers
+    leaving = n_bytes if servers < machines else n_bytes * (servers - 1) / servers
+    return max(entering, leaving) / bandwidth
+
+
+def colocated_lower_bound(n_bytes: float, machines: int, servers: int, bandwidth: float) -> float:
+    """Return seconds that no step with servers on the workers' machines can beat, whatever it overlaps.
+
+    A server's machine sends its own pushes, ``n (S - 1) / S``, and the others' replies, ``(W - 1) n / S``; a
+    machine without one sends *n*. With a server on every machine that is ``2 (W - 1) / W n / B``, as much as
+    a ring all-reduce sends.
+
+    Args, errors and limits as in :func:`colocated_one_way`.
+
+    >>> colocated_lower_bound(100e6, machines=4, servers=4, bandwidth=1e9)
+    0.15
+    """
+    _check_colocated(n_bytes, machines, servers, bandwidth)
+    hosting = n_bytes * (servers - 1) / servers + (machines - 1) * n_bytes / servers
+    return max(hosting, n_bytes if servers < machines else 0.0) / bandwidth
+
+
+def _check_colocated(n_bytes: float, machines: int, servers: int, bandwidth: float) -> None:
+    checks.not_negative(n_bytes=n_bytes)
+    checks.positive(bandwidth=bandwidth)
+    checks.count(machines=machines, servers=servers)
+    if servers > machines:
+        raise ValueError(f"servers must be at most machines, not {servers} on {machines}")
 
 
 def load_imbalance(loads: Iterable[float]) -> float:

@@ -72,11 +72,25 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """A star: every worker and server has one full-duplex link to a switch that never blocks."""
+class Intra:
+    """The links between the devices of one machine: one full-duplex link a device, nothing blocks between."""
 
     bytes_per_s: float
-    """Payload rate of one direction of a worker's link."""
+    """Payload rate of one direction of a device's link."""
+
+    latency_s: float
+    """Seconds from sender to receiver, once a message."""
+
+    overhead_s: float
+    """Seconds that each message occupies its channel before its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A star: every machine and server has one full-duplex link to a switch that never blocks."""
+
+    bytes_per_s: float
+    """Payload rate of one direction of a machine's link, which all its devices share."""
 
     server_bytes_per_s: float
     """The same of a server's link."""
@@ -96,6 +110,8 @@ class Cluster:
     """Everything that a strategy needs to know of the machines."""
 
     workers: int
+    """One a device."""
+
     device: Device
     speeds: tuple[float, ...]
     """Relative speed of each worker; 1.0 is the device as described, 0.5 takes twice as long."""
@@ -103,3 +119,23 @@ class Cluster:
     server: Server
     network: Network | None
     """None where the scenario describes none; only strategies without messages can run then."""
+
+    devices_per_node: int = 1
+    """Devices, and so workers, of each machine: workers 0 to D - 1 live on machine 0."""
+
+    intra: Intra | None = None
+    """Links between the devices of a machine; None where each machine has one device."""
+
+    @property
+    def nodes(self) -> int:
+        """Number of machines with devices."""
+        return self.workers // self.devices_per_node
+
+    def node_of(self, worker: int) -> int:
+        """Return the machine on which *worker* lives."""
+        return worker // self.devices_per_node
+
+    def links_between(self, worker: int, other: int) -> Intra | Network | None:
+        """Return what a message between two workers crosses: links inside a machine, or the network."""
+        inside = self.node_of(worker) == self.node_of(other)
+        return self.intra if inside and self.intra is not None else self.network

@@ -179,6 +179,8 @@ class ProgramBuilder:
 
         What the message waits for goes before *first*; what waits for the message goes after *last*.
 
+        A message without bytes and overhead, or without links, is empty: it takes its latency.
+
         Args:
             links: (name, bytes per second) of each link on the way, in order.
             latency: seconds over the whole path.
@@ -188,7 +190,7 @@ class ProgramBuilder:
         """
         discipline, place = ("fifo", 0) if priority is None else ("priority", priority)
         number, self._messages = self._messages, self._messages + 1
-        if n_bytes <= 0 and overhead <= 0:
+        if not links or (n_bytes <= 0 and overhead <= 0):
             empty = self._row(name, op, -1, message=number, latency=latency)
             self._tail_lag[empty] = latency
             for before in after:

@@ -104,11 +104,13 @@ class Op:
     """
 
     kind: str
-    """``load``, ``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``reduce_scatter``, ``all_gather``,
+    """``load``, ``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``merge`` and ``hand`` (gradients
+    to, and parameters from, the first device of a machine), ``reduce_scatter``, ``all_gather``,
     ``all_reduce``, ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
 
     worker: int = -1
-    """The worker whose work this is: the sender of a push, the receiver of a pull, the sender in a ring."""
+    """The worker whose work this is: the sender of a push or merge, the receiver of a pull or what is handed
+    to it, the sender in a ring."""
 
     server: int = -1
     """The parameter server concerned."""

@@ -23,11 +23,13 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     if "staleness" in meta:
         words.append(f"staleness {meta['staleness']}")
     if "servers" in meta:
-        words.append(_count(meta["servers"], "server"))
+        words.append(_count(meta["servers"], "colocated server" if meta.get("colocate") else "server"))
         if meta["placement"] != "sliced" or "placement" in options:
             words.append(str(meta["placement"]).replace("_", " "))
         if options.get("slice_bytes") is not None:
             words.append(f"slices of {size(options['slice_bytes'])}")
+        if meta.get("pushers", meta["workers"]) < meta["workers"]:
+            words.append("local merge")
     if "stages" in meta:
         words.append(
             f"{_count(meta['stages'], 'stage')} x {_count(meta['microbatches'], 'microbatch', 'es')}"

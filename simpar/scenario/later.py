@@ -5,17 +5,14 @@ The one table of them. When a setting arrives, its word leaves this page.
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
     "data": ("split", "slice_len", "num_slices"),
-    "cluster": ("nodes", "devices_per_node", "profile"),
-    "network": ("intra",),
+    "cluster": ("profile",),
     "ps-sync": (
-        "colocate",
         "push_every",
         "pull_every",
         "window",
         "credit",
         "compression",
         "payload",
-        "local_merge",
         "update",
     ),
     "allreduce": ("shard",),
@@ -32,9 +29,8 @@ LATER_KINDS = ("hosted", "replicated", "ensemble", "tensor", "local-sgd", "hybri
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
     "late": ("cancel",),
-    "algorithm": ("hierarchical",),
     "schedule": ("interleaved",),
     "engine": ("compiled",),
-    "topology": ("intra-node", "links", "tree", "ring"),
+    "topology": ("links", "tree", "ring"),
 }
 """Values by setting."""

@@ -25,6 +25,7 @@ from simpar.scenario.schema import (
     ClusterSpec,
     DataSpec,
     DeviceSpec,
+    IntraSpec,
     ModelSpec,
     NetworkSpec,
     PricesSpec,
@@ -158,6 +159,7 @@ _INNER: dict[Path, type[Strict]] = {
     ("model", "shape"): ShapeSpec,
     ("cluster", "device"): DeviceSpec,
     ("cluster", "server"): ServerSpec,
+    ("network", "intra"): IntraSpec,
     **{("variation", key): DistributionSpec for key in DISTRIBUTED},
 }
 

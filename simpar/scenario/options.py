@@ -56,6 +56,12 @@ class PsOptions(Options):
     priority: bool = False
     """With overlap: links and servers take what belongs to earlier layers first."""
 
+    colocate: bool = False
+    """Servers live on the workers' machines, in turn, and share their links; they cost nothing more."""
+
+    local_merge: bool = False
+    """The devices of a machine add up their gradients first and push and pull once."""
+
 
 class PsSyncOptions(PsOptions):
     """Parameter servers that wait for all workers, or for all but the slowest."""
@@ -107,8 +113,8 @@ class AllreduceOptions(Options):
     """Workers add up their gradients among themselves, without servers."""
 
     algorithm: Annotated[
-        Literal["ring", "tree", "recursive-doubling", "halving-doubling", "direct"],
-        Choice("algorithm", LATER_WORDS["algorithm"]),
+        Literal["ring", "tree", "recursive-doubling", "halving-doubling", "direct", "hierarchical"],
+        Choice("algorithm"),
     ] = "ring"
     """How the gradients are added up."""
 

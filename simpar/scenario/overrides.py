@@ -22,6 +22,9 @@ from simpar.units import shown
 OPTION = "--set"
 """The file that problems with overrides name."""
 
+SHORTHANDS: tuple[Path, ...] = (("cluster", "device"), ("network",), ("network", "intra"))
+"""Sections that the name of a preset may stand for."""
+
 Overrides = Mapping[str, object] | Sequence[tuple[str, str]]
 
 _HOW = "write KEY.KEY or KEY[NAME].KEY, as in network.bandwidth or strategies[ps-sync].servers"
@@ -150,10 +153,10 @@ def _walk(data: Any, parts: list[tuple[str | int, bool]], *, create: bool) -> Pa
 
 
 def _as_mapping(here: Any, found: Path, holder: Any, create: bool) -> dict[str, Any]:
-    """Return *here* as a mapping, writing out nothing and the name of a device; refuse other values."""
+    """Return *here* as a mapping, writing out nothing and the name of a preset; refuse other values."""
     if isinstance(here, dict):
         return here
-    if here is None or (isinstance(here, str) and found == ("cluster", "device")):
+    if here is None or (isinstance(here, str) and found in SHORTHANDS):
         section = {} if here is None else {"preset": here}
         if create and found:
             holder[found[-1]] = section

@@ -45,6 +45,10 @@ EXAMPLES = {
     "name": "fc",
     "batch": "64",
     "workers": "8",
+    "nodes": "2",
+    "devices_per_node": "8",
+    "instance": "p3.16xlarge",
+    "intra": "nvlink-3",
     "bandwidth": "25 Gbit/s",
     "trigger": "{count: 4}",
     "forward": "60 ms",
@@ -143,7 +147,7 @@ class Report:
             self.add(at, "is empty", _written(key) or "give it a value or remove it")
         elif kind == COMPLAINT:
             if loc and loc[-1] == "preset" and at not in self.source.values:
-                at = at[:-1]  # 'device: v100' is short for 'device: {preset: v100}'
+                at = at[:-1]  # 'device: v100' is short for 'device: {preset: v100}', and so are links
             self.add(at, context["said"], context["fix"])
         else:
             self.add(at, *_plain_words(kind, value, context, key, error["msg"]))

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, model_validator
 
 from simpar.errors import InputError, Problem
 from simpar.scenario.fields import (
@@ -38,7 +38,13 @@ from simpar.scenario.fields import (
 )
 from simpar.scenario.later import LATER_WORDS
 from simpar.scenario.options import Strategy
-from simpar.scenario.presets import DEVICE_PRESETS, MODEL_NAMES
+from simpar.scenario.presets import (
+    DEVICE_PRESETS,
+    INSTANCE_DEVICES,
+    INSTANCE_PRESETS,
+    LINK_PRESETS,
+    MODEL_NAMES,
+)
 from simpar.scenario.source import Source, split_path
 from simpar.scenario.variation import VariationSpec
 from simpar.scenario.words import Path, did_you_mean
@@ -287,17 +293,48 @@ class ServerSpec(Strict):
     """Time each time that it takes up a tensor or slice, to add or to update, before the bytes; '20 us'."""
 
 
-def _device_shorthand(value: Any) -> Any:
+def _named(value: Any) -> Any:
+    """Write out the name of a preset that stands for a section."""
     return {"preset": value} if isinstance(value, str) else value
 
 
+def devices_per_node(cluster: Mapping[str, Any]) -> int | None:
+    """Return the devices of each machine of a raw section ``cluster``, None where they are wrong."""
+    instance = cluster.get("instance")
+    per_node = cluster.get("devices_per_node")
+    if per_node is None:
+        per_node = 1 if instance is None else INSTANCE_DEVICES.get(str(instance))
+    return per_node if _is_count(per_node) else None
+
+
+def count_workers(cluster: Mapping[str, Any]) -> int | None:
+    """Return the workers of a raw section ``cluster``, one a device; None where they are wrong or missing."""
+    workers, nodes, per_node = cluster.get("workers"), cluster.get("nodes"), devices_per_node(cluster)
+    if workers is None and _is_count(nodes) and per_node is not None:
+        return nodes * per_node
+    return workers if _is_count(workers) else None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 class ClusterSpec(Strict):
-    """The machines."""
+    """The machines: workers, or nodes with so many devices each."""
 
     workers: Workers
-    """Number of workers; parameter servers are counted apart."""
+    """Number of workers, one a device; parameter servers are counted apart."""
 
-    device: Annotated[DeviceSpec, BeforeValidator(_device_shorthand)] | None = None
+    nodes: Workers | None = None
+    """Number of machines, instead of workers."""
+
+    devices_per_node: Workers | None = None
+    """Devices of each machine; by default one, or as many as the instance has."""
+
+    instance: Annotated[str, Preset(INSTANCE_PRESETS, "instance")] | None = None
+    """A cloud machine that simpar knows: its devices, links and price, unless they are written by hand."""
+
+    device: Annotated[DeviceSpec, BeforeValidator(_named)] | None = None
     """What each worker computes with: the name of a preset, or its figures."""
 
     speed: Annotated[tuple[Speed, ...], Field(min_length=1, max_length=100_000)] | None = None
@@ -306,21 +343,69 @@ class ClusterSpec(Strict):
     server: ServerSpec = ServerSpec()
     """Figures of each parameter server."""
 
+    @property
+    def per_node(self) -> int:
+        """Devices of each machine."""
+        if self.devices_per_node is not None:
+            return self.devices_per_node
+        return 1 if self.instance is None else INSTANCE_DEVICES[self.instance]
 
-class NetworkSpec(Strict):
-    """A star: every worker and server has one full-duplex link to a switch that never blocks."""
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        """Count the workers where machines are given instead, and let every instance have a device.
 
-    bandwidth: Rate
-    """Payload rate of one direction of a link, '25 Gbit/s' or '3.1 GB/s'."""
+        What is wrong with the machines is said where they stand.
+        """
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if data.get("workers") is None and data.get("nodes") is not None:
+            data["workers"] = count_workers(data) or 1
+        if data.get("instance") is not None:
+            data.setdefault("device", {})
+        return data
 
-    latency: Duration = 0.0
-    """Time for an empty message to arrive, '5 us'."""
+
+class IntraSpec(Strict):
+    """The links between the devices of one machine, one full-duplex link a device."""
+
+    preset: Annotated[str, Preset(LINK_PRESETS, "link")] | None = None
+    """A link that simpar knows; what is written beside it wins."""
+
+    bandwidth: Rate | None = None
+    """Payload rate of one direction of a device's link, '300 GB/s'."""
+
+    latency: Duration | None = None
+    """Time for an empty message to arrive, '2 us'; by default the preset's, or none."""
 
     overhead: Duration = 0.0
     """Time that each message occupies its channel before its bytes, '1 us'."""
 
-    efficiency: Fraction = 1.0
-    """Share of the bandwidth that messages reach, above 0 and at most 1."""
+    efficiency: Fraction | None = None
+    """Share of the bandwidth that messages reach; by default the preset's, or 1."""
+
+
+class NetworkSpec(Strict):
+    """A star: every machine and server has one full-duplex link to a switch that never blocks."""
+
+    preset: Annotated[str, Preset(LINK_PRESETS, "link")] | None = None
+    """A link that simpar knows; what is written beside it wins."""
+
+    bandwidth: Rate | None = None
+    """Payload rate of one direction of a link, '25 Gbit/s' or '3.1 GB/s'."""
+
+    latency: Duration | None = None
+    """Time for an empty message to arrive, '5 us'; by default the preset's, or none."""
+
+    overhead: Duration = 0.0
+    """Time that each message occupies its channel before its bytes, '1 us'."""
+
+    efficiency: Fraction | None = None
+    """Share of the bandwidth that messages reach; by default the preset's, or 1."""
+
+    intra: Annotated[IntraSpec, BeforeValidator(_named)] | None = None
+    """The links between the devices of one machine: the name of a preset, or their figures."""
 
     sharing: Annotated[Literal["fair", "fifo"], Choice("sharing")] = "fair"
     """How messages share a link: all at once in equal parts, or one after another."""
@@ -330,6 +415,12 @@ class NetworkSpec(Strict):
 
     topology: Annotated[Literal["star"], Choice("topology", LATER_WORDS["topology"])] = "star"
     """How the links are joined."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out(cls, data: Any) -> Any:
+        """Take the name of a preset for the whole section."""
+        return _named(data)
 
 
 class RunSpec(Strict):
@@ -379,14 +470,14 @@ PricesSpec: type[_Prices] = create_model(  # type: ignore[call-overload]  # name
     __base__=_Prices,
     __doc__=_Prices.__doc__,
     **{
-        name.replace("-", "_"): (
+        name.replace("-", "_").replace(".", "_"): (
             Price | None,
             Field(None, alias=name, description=f"Of one {name}, '2.50 USD/h'."),
         )
-        for name in DEVICE_PRESETS
+        for name in (*DEVICE_PRESETS, *INSTANCE_PRESETS)
     },
 )
-"""A price for each device preset, beside those of :class:`_Prices`."""
+"""A price for each device and instance preset, beside those of :class:`_Prices`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,7 +512,7 @@ class Scenario:
     """The section ``validate`` of the file."""
 
     prices: Mapping[str, float]
-    """USD per hour by device preset, ``device`` or ``server``; only those that are given."""
+    """USD per hour by device or instance preset, ``device`` or ``server``; only those that are given."""
 
     profile: ProfileFile | None
     """The contents of the file that ``model.profile`` names."""

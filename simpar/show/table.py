@@ -37,6 +37,8 @@ def head(result: Comparison, width: int = 0) -> str:
     """Return the line that says what was simulated, its end at column *width* if there is room."""
     facts = result.facts
     said = f"{facts['model']}, batch {facts['batch']} on each of {facts['workers']} workers"
+    if facts.get("devices_per_node", 1) > 1:
+        said += f" ({facts['workers'] // facts['devices_per_node']} x {facts['devices_per_node']})"
     if facts["workers"] == 1:
         said = f"{facts['model']}, batch {facts['batch']} on one worker"
     if facts["bytes_per_s"] is not None:
@@ -151,10 +153,12 @@ _PHASES = {
     "load": "load data",
     "forward": "forward",
     "backward": "backward",
+    "merge": "add gradients up inside machines",
     "push": "push gradients",
     "add": "add gradients",
     "apply": "update parameters",
     "pull": "pull parameters",
+    "hand": "hand parameters round",
     "update": "update parameters",
     "reduce": "reduce",
     "exchange": "exchange",
@@ -187,8 +191,9 @@ def explanation(found: Explanation) -> str:
         phases.items(), key=lambda item: (item[0][1], order.index(item[0][0]) if item[0][0] in order else 0)
     ):
         if cause == "latency":
-            count = sum(messages.values())
-            why = f"{count} message{'' if count == 1 else 's'} x {spell(_latency(found), 'duration')}"
+            count, each = sum(messages.values()), _latencies(found)
+            why = f"{count} message{'' if count == 1 else 's'}"
+            why += f" x {spell(each[0], 'duration')}" if len(each) == 1 else ""
         elif cause == "queue":
             why = "waiting while a link or a server works for others"
         elif cause:
@@ -218,9 +223,11 @@ def explanation(found: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _latency(found: Explanation) -> float:
-    network = found.setting.cluster.network
-    return network.latency_s if network else 0.0
+def _latencies(found: Explanation) -> list[float]:
+    """Return the latencies of the messages on the path, each once."""
+    assert found.row.measured is not None
+    late = found.row.measured.program.latency
+    return sorted({float(late[segment.task]) for segment in found.path if segment.cause == "latency"})
 
 
 def _arithmetic(found: Explanation, kind: str, seconds: float) -> str:
@@ -311,6 +318,13 @@ def _assumptions(found: Explanation) -> list[str]:
         said.append("servers that add and update in no time")
     elif "servers" not in meta:
         said.append("updates in no time")
+    cluster = found.setting.cluster
+    if cluster.devices_per_node > 1:
+        said.append("a free way inside a machine to its link")
+    if meta.get("colocate") and cluster.intra is None:
+        said.append("a free way to a server on the same machine")
+    if meta.get("pushers", meta["workers"]) < meta["workers"]:
+        said.append("machines that add up their devices' gradients in no time")
     if meta["sharing"] == "fair" and "servers" in meta:
         said.append("every worker begins with another server")
     return said

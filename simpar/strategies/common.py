@@ -14,7 +14,7 @@ from typing import Any
 from simpar.cost import compute
 from simpar.cost.memory import Memory, optimizer_state
 from simpar.errors import InputError
-from simpar.hardware import Cluster
+from simpar.hardware import Cluster, Network
 from simpar.program import Op, Program, ProgramBuilder
 from simpar.scenario import Scenario, Strategy
 from simpar.strategies import operations
@@ -136,10 +136,23 @@ def tensor_elements(workload: Workload) -> list[tuple[int, int]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a message gets from one end to the other."""
+
+    links: tuple[tuple[str, float], ...]
+    """(name, bytes per second) in order; none where nothing has to move."""
+    latency_s: float
+    overhead_s: float
+
+
 class Star:
     """A program under construction on machines around one switch.
 
-    Every worker and every server has a full-duplex link: ``w3.out``, ``w3.in``, ``ps0.out``, ``ps0.in``.
+    Every machine and every server has a full-duplex link: ``w3.out``, ``w3.in``, ``ps0.out``, ``ps0.in``.
+    Where machines have several devices, they are called ``n0``, ``n1``, their links ``n0.out``, ``n0.in``,
+    and ``w3.out``, ``w3.in`` are the links of a device inside its machine. What leaves a machine crosses the
+    machine's own link only: the way there from the device is not charged.
     """
 
     def __init__(self, setting: Setting, iterations: int | None = None) -> None:
@@ -162,28 +175,75 @@ class Star:
         discipline = "priority" if by_priority else "fifo"
         return self.builder.resource(f"ps{server}.cpu", "server", capacity=threads, discipline=discipline)
 
+    def host_of(self, server: int) -> int | None:
+        """Return the machine of workers on which *server* lives, None where it has one of its own."""
+        colocated = getattr(self.setting.strategy.options, "colocate", False)
+        return server % self.setting.cluster.nodes if colocated else None
+
+    def way(self, source: int, target: int) -> Way:
+        """Return the way of a message between two workers."""
+        cluster = self.setting.cluster
+        if cluster.node_of(source) == cluster.node_of(target):
+            return self._inside((f"w{source}.out", f"w{target}.in"))
+        return self._across(self._port(cluster.node_of(source)), self._port(cluster.node_of(target)))
+
+    def way_to_server(self, worker: int, server: int, *, back: bool = False) -> Way:
+        """Return the way of a push, or *back*, of the reply to a pull.
+
+        A server on the worker's own machine is reached over the device's link inside it; where nothing is
+        known of such links, at no cost.
+        """
+        cluster, host = self.setting.cluster, self.host_of(server)
+        node = cluster.node_of(worker)
+        if host == node:
+            inside = f"w{worker}.in" if back else f"w{worker}.out"
+            return self._inside((inside,)) if cluster.intra else Way((), 0.0, 0.0)
+        there = (f"ps{server}", self._known.server_bytes_per_s) if host is None else self._port(host)
+        ends = (self._port(node), there)
+        return self._across(*(ends[::-1] if back else ends))
+
+    def into(self, worker: int) -> tuple[str, float]:
+        """Return name and rate of the link by which the machine of *worker* receives."""
+        name, rate = self._port(self.setting.cluster.node_of(worker))
+        return f"{name}.in", rate
+
+    @property
+    def _known(self) -> Network:
+        assert self.network is not None, "the scenario was checked: messages need a network"
+        return self.network
+
+    def _port(self, node: int) -> tuple[str, float]:
+        """Return name and rate of the link that a machine has to the switch."""
+        name = f"n{node}" if self.setting.cluster.devices_per_node > 1 else f"w{node}"
+        return name, self._known.bytes_per_s
+
+    def _across(self, source: tuple[str, float], target: tuple[str, float]) -> Way:
+        links = (f"{source[0]}.out", source[1]), (f"{target[0]}.in", target[1])
+        return Way(links, self._known.latency_s, self._known.overhead_s)
+
+    def _inside(self, links: tuple[str, ...]) -> Way:
+        intra = self.setting.cluster.intra
+        assert intra is not None, "the scenario was checked: devices of one machine have links"
+        return Way(tuple((link, intra.bytes_per_s) for link in links), intra.latency_s, intra.overhead_s)
+
     def _send(
         self,
         name: str,
         op: Op,
-        source: str,
-        target: str,
-        rates: tuple[float, float],
+        ends: tuple[str, str],
+        way: Way,
         n_bytes: float,
         after: Sequence[int],
         priority: int | None = None,
     ) -> tuple[int, int]:
-        assert self.network is not None, "the scenario was checked: messages need a network"
-        links = [(f"{source}.out", rates[0]), (f"{target}.in", rates[1])]
         return self.builder.message(
             name,
             op,
-            source,
-            target,
-            links,
+            *ends,
+            way.links,
             n_bytes,
-            latency=self.network.latency_s,
-            overhead=self.network.overhead_s,
+            latency=way.latency_s,
+            overhead=way.overhead_s,
             after=after,
             priority=priority,
         )
@@ -222,22 +282,26 @@ class Star:
         key: int,
         priority: int | None,
     ) -> tuple[int, int]:
-        assert self.network is not None, "the scenario was checked: messages need a network"
-        ends = (f"w{worker}", f"ps{server}")
-        rates = (self.network.bytes_per_s, self.network.server_bytes_per_s)
-        if kind == "pull":
-            ends, rates = ends[::-1], rates[::-1]
+        back = kind == "pull"
+        ends = (f"ps{server}", f"w{worker}") if back else (f"w{worker}", f"ps{server}")
         name = f"w{worker}.{kind}.ps{server}" + (f".{key}" if key >= 0 else "")
         op = Op(kind, worker=worker, server=server, key=key)
-        return self._send(name, op, *ends, rates, n_bytes, after, priority)
+        way = self.way_to_server(worker, server, back=back)
+        return self._send(name, op, ends, way, n_bytes, after, priority)
 
     def send(
-        self, name: str, op: Op, source: int, target: int, n_bytes: float, after: Sequence[int]
+        self,
+        name: str,
+        op: Op,
+        source: int,
+        target: int,
+        n_bytes: float,
+        after: Sequence[int],
+        priority: int | None = None,
     ) -> tuple[int, int]:
         """Add a message between two workers; return its (first, last) task."""
-        assert self.network is not None, "the scenario was checked: messages need a network"
-        rates = (self.network.bytes_per_s, self.network.bytes_per_s)
-        return self._send(name, op, f"w{source}", f"w{target}", rates, n_bytes, after)
+        ends = (f"w{source}", f"w{target}")
+        return self._send(name, op, ends, self.way(source, target), n_bytes, after, priority)
 
     def program(
         self,

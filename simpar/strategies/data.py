@@ -1,9 +1,9 @@
 """Reading training data: every worker gets its batch of an iteration from one store that all share.
 
-A batch is one message from ``store`` over the store's link, ``store.out``, and the worker's own ``in`` link
-where there is a network. The forward pass of a batch waits for its arrival. A worker has room for *prefetch*
-batches: the load of a batch waits until the forward pass of the one *prefetch* before it has ended, so with
-two or more it goes on while the worker computes.
+A batch is one message from ``store`` over the store's link, ``store.out``, and the ``in`` link of the
+worker's machine where there is a network. The forward pass of a batch waits for its arrival. A worker has
+room for *prefetch* batches: the load of a batch waits until the forward pass of the one *prefetch* before it
+has ended, so with two or more it goes on while the worker computes.
 
 Formula: for W equal workers of b records of r bytes, compute Z and a store of B bytes per second, a step is
 max(Z, W b r / B) with prefetch 2 or more, and max(Z, F + W b r / B) with 1, F being the forward pass; never
@@ -35,7 +35,7 @@ class Feed:
             return
         links = [(STORE, data.store_bandwidth)]
         if network is not None:
-            links.append((f"w{worker}.in", network.bytes_per_s))
+            links.append(star.into(worker))
         self.first, last = star.builder.message(
             f"w{worker}.load" + (f".{part}" if part >= 0 else ""),
             Op("load", worker=worker, part=part),

@@ -66,12 +66,13 @@ def build(setting: Setting) -> Program:
         )
     sizes = balanced(samples, micro)
     whole = [_minibatch_times(setting, stage, sizes) for stage in range(stages)]
-    network = star.network
-    assert network is not None, "the scenario was checked: messages need a network"
+    # Where the stages are on several machines, every cut is taken for one between machines.
+    between = setting.cluster.links_between(0, stages - 1)
+    assert between is not None, "the scenario was checked: messages need a network"
     crossed = all_cuts(workload)  # bytes of one sample, by the layer behind the cut
     cuts = cut_into_stages(
         [forward + backward for forward, backward in zip(*whole[0], strict=True)],
-        [2 * n_bytes * samples / network.bytes_per_s for n_bytes in crossed],
+        [2 * n_bytes * samples / between.bytes_per_s for n_bytes in crossed],
         stages,
         micro,
     )
@@ -111,7 +112,13 @@ def build(setting: Setting) -> Program:
         for stage in range(stages)
     ]
     fullest = max(range(stages), key=lambda stage: (needs[stage].total, -stage))
-    largest = max(range(len(crossing)), key=lambda cut: (crossing[cut], -cut), default=-1)
+
+    def slowness(cut: int) -> float:
+        links = setting.cluster.links_between(cut, cut + 1)
+        assert links is not None, "the scenario was checked: messages need a network"
+        return crossing[cut] / links.bytes_per_s
+
+    slowest = max(range(len(crossing)), key=lambda cut: (slowness(cut), -cut), default=-1)
     return star.program(
         clock="sync",
         updates=updates,
@@ -128,7 +135,7 @@ def build(setting: Setting) -> Program:
         cut_layers=[
             [_named(workload.layers[cut[0] - 1]), _named(workload.layers[cut[0]])] for cut in cuts[1:]
         ],
-        widest_cut=largest,
+        widest_cut=slowest,
         stage_compute_s=[
             math.fsum(math.fsum(times[slice(*cuts[stage])]) for times in whole[stage])
             for stage in range(stages)

@@ -12,7 +12,8 @@ Each server, and with overlap each slice, gathers on its own. Several that count
 one waits for: nobody moves then, and they update with what they have.
 
 Equal workers that start together stay together; ``run.stagger: even`` lets worker w begin at w/W of
-the cycle that it would have alone.
+the cycle that it would have alone. With ``local_merge`` a machine goes its own pace as one worker does, that
+of its slowest device, and staleness is the number of machines - 1.
 
 Formula: while no link or server is full, Z + 2 (alpha + n / B_w) a step, as if alone; never below
 W n / (S B_s). Staleness is W - 1 on average, 1/f - 1 for a worker with the share f of all updates; with
@@ -65,8 +66,9 @@ def build(setting: Setting) -> Program:
 
 def trigger_of(setting: Setting) -> Trigger | None:
     """Return when a server updates; None where that is at every push."""
-    options, workers = setting.strategy.options, setting.cluster.workers
+    options = setting.strategy.options
     assert isinstance(options, PsAsyncOptions)
+    workers = setting.cluster.workers // (setting.cluster.devices_per_node if options.local_merge else 1)
     server = setting.cluster.server
     asked, trigger = options.trigger, None
     if options.softsync is not None:
@@ -87,7 +89,7 @@ def _gathered(
     builder, added = servers.star.builder, servers.added(key, pushes)
     batch = builder.batch(f"ps{key.server}.batch{key.end}", added, **asdict(trigger))
     update = servers.serve("apply", key, servers.update_s(key), [])
-    replies = [servers.reply(key, worker, []) for worker in range(len(pushes))]
+    replies = [servers.reply(key, worker, []) for worker in servers.pushers]
     builder.answer(batch, update, dict(zip(added, replies, strict=True)))
     return update, replies
 
@@ -98,14 +100,17 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
     Args:
         rounds: iterations of every worker.
         facts: what else reports must know.
-        released: given the servers, a key and its applies by worker, returns what the replies wait for.
+        released: given the servers, a key and its applies by pusher, returns what the replies wait for.
     """
     servers, starts = _begun(setting, rounds)
     applies: list[int] = []
 
     def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
         seconds = servers.add_and_update_s(key)
-        done = [servers.serve("apply", key, seconds, [push], worker) for worker, push in enumerate(pushes)]
+        done = [
+            servers.serve("apply", key, seconds, [push], worker)
+            for worker, push in zip(servers.pushers, pushes, strict=True)
+        ]
         applies.extend(done)
         return released(servers, key, done)
 
@@ -113,24 +118,26 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
     return _ended(servers, starts, applies, **facts)
 
 
-def _begun(setting: Setting, rounds: int) -> tuple[Servers, list[tuple[int, float]]]:
-    """Return a program begun, and by worker but the first: the task that starts it, and how late."""
+def _begun(setting: Setting, rounds: int) -> tuple[Servers, list[tuple[int, int, float]]]:
+    """Return a program begun, and for each pusher but the first: the task that starts it, who, how late."""
     servers = Servers(setting, rounds)
-    starts: list[tuple[int, float]] = []
+    builder, pushers = servers.star.builder, servers.pushers
+    starts: list[tuple[int, int, float]] = []
     if setting.scenario.run.stagger == "even":
-        for worker in range(1, servers.workers):
-            start = servers.star.builder.gather(f"w{worker}.start", [], Op("start", worker=worker))
-            servers.star.builder.edge(start, start, distance=1)
-            starts.append((start, servers.cycle_s(worker) * worker / servers.workers))
+        for place, worker in enumerate(pushers[1:], start=1):
+            start = builder.gather(f"w{worker}.start", [], Op("start", worker=worker))
+            builder.edge(start, start, distance=1)
+            starts.append((start, worker, servers.cycle_s(worker) * place / len(pushers)))
     return servers, starts
 
 
 def _ended(
-    servers: Servers, starts: list[tuple[int, float]], updates: Sequence[int], **facts: Any
+    servers: Servers, starts: list[tuple[int, int, float]], updates: Sequence[int], **facts: Any
 ) -> Program:
     """Return the program, with every worker begun at its time."""
-    for worker, (start, wait) in enumerate(starts, start=1):
-        servers.star.builder.edge(start, servers.begin[worker], lag=wait)
+    for start, worker, wait in starts:
+        for other in range(worker, worker + servers.share):
+            servers.star.builder.edge(start, servers.begin[other], lag=wait)
     return servers.program("async", updates, stagger=servers.setting.scenario.run.stagger, **facts)
 
 
@@ -140,8 +147,16 @@ def iterations(setting: Setting) -> int:
     Figures are taken from the last worker's apply of iteration ``warmup`` to the first worker's last: one
     that is twice as fast as the slowest has done twice the warm-up by then.
     """
-    run, speeds = setting.scenario.run, setting.cluster.speeds
+    run, speeds = setting.scenario.run, paces(setting)
     # One round more than the warm-up and the step after it, for a start that is put off by a whole cycle; and
     # as many steps of the slowest as were asked for.
     rounds = run.warmup + 1 + run.steps
-    return math.ceil((rounds + 1) * max(speeds) / min(speeds)) - 1
+    uneven = Servers(setting, 1).longest_over_shortest()
+    return math.ceil((rounds + 1) * max(speeds) / min(speeds) * uneven) - 1
+
+
+def paces(setting: Setting) -> list[float]:
+    """Return the speed of all that go their own pace: of a worker, or of a machine that merges first."""
+    options, speeds = setting.strategy.options, setting.cluster.speeds
+    share = setting.cluster.devices_per_node if getattr(options, "local_merge", False) else 1
+    return [min(speeds[first : first + share]) for first in range(0, len(speeds), share)]

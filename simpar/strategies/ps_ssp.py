@@ -35,7 +35,10 @@ def build(setting: Setting) -> Program:
         gate = builder.gather(f"ps{key.server}.gate{key.end}", [], op)
         for apply in applies:
             builder.edge(apply, gate, distance=bound)
-        return [servers.reply(key, worker, [apply, gate]) for worker, apply in enumerate(applies)]
+        return [
+            servers.reply(key, worker, [apply, gate])
+            for worker, apply in zip(servers.pushers, applies, strict=True)
+        ]
 
     # Nobody gets further ahead than the bound, so the fastest need not run for as long as if it were free.
     rounds = min(iterations(setting), run.warmup + 2 + run.steps + bound)

@@ -35,7 +35,7 @@ def build(setting: Setting) -> Program:
     options = setting.strategy.options
     assert isinstance(options, PsSyncOptions)
     backups = options.backup_workers
-    awaited = servers.workers - backups
+    awaited = len(servers.pushers) - backups
     updates: list[int] = []
 
     def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
@@ -48,10 +48,13 @@ def build(setting: Setting) -> Program:
         if not backups:
             return [done] * len(pushes)
         # A worker that is late asks for the parameters when it has pushed, not before.
-        return [servers.reply(key, worker, [done, push]) for worker, push in enumerate(pushes)]
+        return [
+            servers.reply(key, worker, [done, push])
+            for worker, push in zip(servers.pushers, pushes, strict=True)
+        ]
 
     servers.lay(apply)
     if not backups:
         return servers.program("sync", updates)
-    samples = awaited * setting.workload.batch
+    samples = awaited * servers.share * setting.workload.batch
     return servers.program("sync", updates, awaited, samples=samples, backup_workers=backups)

@@ -249,6 +249,7 @@ def _facts(setting: Setting) -> dict[str, Any]:
         "unit": setting.workload.unit,
         "batch": setting.workload.batch,
         "workers": setting.cluster.workers,
+        "devices_per_node": setting.cluster.devices_per_node,
         "device": setting.cluster.device.name,
         "bytes_per_s": network.bytes_per_s if network else None,
         "latency_s": network.latency_s if network else None,

@@ -26,9 +26,11 @@ def _server(**given):
 
 def _network(**given):
     plain = {
+        "preset": None,
         "latency": 0.0,
         "overhead": 0.0,
         "efficiency": 1.0,
+        "intra": None,
         "sharing": "fair",
         "server_bandwidth": None,
     }
@@ -38,7 +40,9 @@ def _network(**given):
 def _scenario(device=None, network=None, workers=2, speed=None, server=None):
     server = server or _server()
     return SimpleNamespace(
-        cluster=SimpleNamespace(workers=workers, device=device, speed=speed, server=server),
+        cluster=SimpleNamespace(
+            workers=workers, device=device, speed=speed, server=server, instance=None, per_node=1
+        ),
         variation=SimpleNamespace(stragglers=None),
         network=network,
         problem=lambda path, message, fix="": Problem("toy.yaml", 1, 1, path, message, fix),

@@ -65,6 +65,14 @@ def test_a_workers_own_link_limits_what_it_reads(scene, measure):
     assert step(scene, measure, load_s=1.0, bandwidth=20.0).step_s == pytest.approx(10.0, rel=1e-9)
 
 
+def test_devices_of_one_machine_read_through_its_link(scene, measure):
+    """Two batches of two records of 100 bytes through 50 bytes per second, and the store is faster."""
+    more = {"per_node": 2, "intra": (FAST, 0.0), "bandwidth": 50.0}
+    found = step(scene, measure, load_s=1.0, **more)
+    assert found.step_s == pytest.approx(8.0, rel=1e-9)
+    assert {"store.out", "n0.in", "n1.in"} <= {link.name for link in found.program.links}
+
+
 def test_one_device_reads_the_batches_of_all(scene, measure):
     """Three batches of 2 records a step, one after another; room for two."""
     for load_s, wanted in ((6.0, 9.0), (12.0, 12.0)):
