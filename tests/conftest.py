@@ -36,6 +36,7 @@ def scene(tmp_path_factory):
         model=None,
         run=None,
         batch=1,
+        data=None,
         per_node=1,
         intra=None,
         variation=None,
@@ -47,6 +48,7 @@ def scene(tmp_path_factory):
             layers: (forward seconds, backward seconds, parameters of 4 bytes, bytes of the output).
             server: add_rate and update_rate in bytes per second, overhead in seconds, threads and so on.
             model: instead of *layers*.
+            data: (bytes of a record, bytes per second of the store, batches that a worker has room for).
             per_node: devices of each machine.
             intra: bandwidth and latency of the links inside a machine.
         """
@@ -82,7 +84,7 @@ def scene(tmp_path_factory):
             cluster["server"] = {
                 key: f"{value!r}{units[key]}" if key in units else value for key, value in server.items()
             }
-        data = {
+        whole = {
             "name": "scene",
             "model": (model or {"layers": written}) | {"batch": batch},
             "cluster": cluster,
@@ -91,9 +93,13 @@ def scene(tmp_path_factory):
             "run": {"steps": 4, "warmup": 2} | (run or {}),
         }
         if variation is not None:
-            data["variation"] = variation
+            whole["variation"] = variation
+        if data is not None:
+            record, store, prefetch = data
+            written_data = {"record_bytes": f"{record!r} B", "store_bandwidth": f"{store!r} B/s"}
+            whole["data"] = written_data | {"prefetch": prefetch}
         file = folder / f"scene-{next(numbers)}.yaml"
-        file.write_text(json.dumps(data))
+        file.write_text(json.dumps(whole))
         return simpar.load(file)
 
     return write

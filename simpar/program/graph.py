@@ -104,9 +104,9 @@ class Op:
     """
 
     kind: str
-    """``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``merge`` and ``hand`` (gradients to, and
-    parameters from, the first device of a machine), ``reduce_scatter``, ``all_gather``, ``all_reduce``,
-    ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
+    """``load``, ``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``merge`` and ``hand`` (gradients
+    to, and parameters from, the first device of a machine), ``reduce_scatter``, ``all_gather``,
+    ``all_reduce``, ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
 
     worker: int = -1
     """The worker whose work this is: the sender of a push or merge, the receiver of a pull or what is handed

@@ -39,7 +39,7 @@ class Bottleneck:
     resource: str
     """``ps0.in``, ``w3``."""
     cause: str
-    """``compute``, ``network``, ``latency``, ``queue``, ``server``, ``straggler`` or ``bubble``."""
+    """``compute``, ``network``, ``data``, ``latency``, ``queue``, ``server``, ``straggler`` or ``bubble``."""
     suggestion: Suggestion | None
     share: float = 0.0
     """Share of the step that the cause takes."""

@@ -38,6 +38,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
     if model is not None and cluster is not None:
         _check_device(model, cluster, report, profile)
     _check_network(data, report)
+    _check_data(_section(data, "data") or {}, report)
     workers = count_workers(cluster) if cluster is not None and report.clean(*_COUNTS) else None
     variation = _section(data, "variation")
     if variation is not None:
@@ -231,6 +232,18 @@ def _check_network(data: Data, report: Report) -> None:
         said = f"network is needed by strategies[{index}] ({shown(name)})"
         report.add(("network",), said, f"write 'network: {EXAMPLES['network']}'")
         return
+
+
+def _check_data(data: Data, report: Report) -> None:
+    """Note a store without records, records without a store, and what does nothing without both."""
+    example = {"record_bytes": "110 kB", "store_bandwidth": "10 Gbit/s"}
+    for key, other in (("record_bytes", "store_bandwidth"), ("store_bandwidth", "record_bytes")):
+        if key in data and other not in data:
+            said = f"{key!r} is given without {other!r}"
+            report.add(("data", key), said, f"add '{other}: {example[other]}'", key=True)
+    if "prefetch" in data and not example.keys() & data.keys():
+        said = "'prefetch' does nothing without 'record_bytes' and 'store_bandwidth'"
+        report.add(("data", "prefetch"), said, "add both, or remove it", key=True)
 
 
 def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: Report) -> None:

@@ -4,7 +4,7 @@ The one table of them. When a setting arrives, its word leaves this page.
 """
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
-    "data": ("record_bytes", "split", "slice_len", "num_slices", "store_bandwidth"),
+    "data": ("split", "slice_len", "num_slices"),
     "cluster": ("profile",),
     "ps-sync": (
         "push_every",

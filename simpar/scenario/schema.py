@@ -227,6 +227,15 @@ class DataSpec(Strict):
     records: Annotated[int, Whole(1, 10**15)] | None = None
     """Samples in an epoch."""
 
+    record_bytes: PositiveSize | None = None
+    """Size of one sample as it is read, '110 kB'; with store_bandwidth."""
+
+    store_bandwidth: Rate | None = None
+    """Rate of the store that all workers read from, '10 Gbit/s'; by default data is there at once."""
+
+    prefetch: Annotated[int, Whole(1, 1000)] = 2
+    """Batches that a worker has room for: 2 or more are read while it computes."""
+
 
 class DeviceSpec(Strict):
     """What one worker computes with: measured times, or a preset, or a rate."""

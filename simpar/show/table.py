@@ -150,6 +150,7 @@ def _between(row: Row, scale: float, unit: str) -> str:
 # -- explain ---------------------------------------------------------------------------------------
 
 _PHASES = {
+    "load": "load data",
     "forward": "forward",
     "backward": "backward",
     "merge": "add gradients up inside machines",
@@ -294,9 +295,8 @@ def _path(found: Explanation) -> str:
             continue
         if program.message[segment.task] >= 0:
             links = " > ".join(program.links[link].name for link in program.route(segment.task))
-            said = (
-                f"{_PHASES[op.kind].split()[0] if op.kind in ('push', 'pull') else _PHASES[op.kind]} {links}"
-            )
+            short = op.kind if op.kind in ("load", "push", "pull") else _PHASES[op.kind]
+            said = f"{short} {links}"
         else:
             said = f"{program.resources[program.resource[segment.task]].name} {_PHASES.get(op.kind, op.kind)}"
         if segment.cause == "queue":

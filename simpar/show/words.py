@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from simpar.result import Bottleneck, Row
 
-_WHOSE = {"ps": "servers'", "n": "machines'"}
+_WHOSE = {"ps": "servers'", "n": "machines'", "store": "data store's"}
 """Whose a link is, by the first letters of its name."""
 
 _HELPS = {
@@ -21,6 +21,8 @@ _HELPS = {
     "microbatches": "More microbatches would help",
     "bandwidth": "A faster network would help",
     "algorithm": "Fewer rounds would help",
+    "store_bandwidth": "A faster data store would help",
+    "prefetch": "Reading further ahead would help",
     "local_merge": "Adding up gradients inside the machines first would help",
 }
 
@@ -124,6 +126,8 @@ def waits_for(row: Row, found: Bottleneck) -> str:
         return f"stands idle while the pipeline fills and drains ({found.resource} is busiest), {share}"
     if found.cause == "server":
         return f"waits for the servers to add and update ({_equals(row, found.resource)}), {share}"
+    if found.cause == "data":
+        return f"waits for the data store ({found.resource}), {share}"
     if found.cause == "latency":
         return f"waits for the latency of messages that follow each other, {share}"
     if found.resource == "fabric":

@@ -33,6 +33,7 @@ from simpar.cost import collectives, memory
 from simpar.errors import InputError
 from simpar.program import Op, Program
 from simpar.scenario.options import AllreduceOptions
+from simpar.strategies import data
 from simpar.strategies.common import Setting, Star, layer_times
 from simpar.strategies.hierarchical import hierarchical
 from simpar.strategies.rounds import ALGORITHMS, Rounds
@@ -108,15 +109,19 @@ def build(setting: Setting) -> Program:
     reduced, rest = buckets(setting, size)
 
     times = [layer_times(setting, worker, workload.batch) for worker in range(workers)]
+    feeds = [data.Feed(star, worker, workload.batch) for worker in range(workers)]
     firsts = [
         builder.task(
             f"w{worker}.forward",
             Op("forward", worker=worker, layers=(0, len(workload.layers))),
             star.device(worker),
             math.fsum(times[worker][0]),
+            feeds[worker].arrived,
         )
         for worker in range(workers)
     ]
+    for feed, forward in zip(feeds, firsts, strict=True):
+        data.reuse(star, [feed], [forward])
 
     def backward(worker: int, layers: tuple[int, int], name: str, after: int) -> int:
         return builder.task(

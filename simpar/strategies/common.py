@@ -202,6 +202,11 @@ class Star:
         ends = (self._port(node), there)
         return self._across(*(ends[::-1] if back else ends))
 
+    def into(self, worker: int) -> tuple[str, float]:
+        """Return name and rate of the link by which the machine of *worker* receives."""
+        name, rate = self._port(self.setting.cluster.node_of(worker))
+        return f"{name}.in", rate
+
     @property
     def _known(self) -> Network:
         assert self.network is not None, "the scenario was checked: messages need a network"

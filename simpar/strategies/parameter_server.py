@@ -24,6 +24,7 @@ from typing import Any
 from simpar.cost import memory, parameter_server
 from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
+from simpar.strategies import data
 from simpar.strategies.common import Group, Setting, Star, groups, layer_times, tensor_elements
 from simpar.workload.placement import Slice, loads, place
 
@@ -99,7 +100,9 @@ class Servers:
         self.groups = groups(workload) if options.overlap else [Group((0, len(workload.layers)), ())]
         self.keys = self._sliced_keys(itemsize) if options.overlap else self._whole_keys()
         self.first: list[int] = []
-        """The first task of each worker."""
+        """The first forward of each worker."""
+        self.begin: list[int] = []
+        """The first task of each worker: its load where data is read, else its first forward."""
         self.last: list[int] = []
         """The last backward of each worker."""
         self._times = [layer_times(setting, worker, workload.batch) for worker in range(self.workers)]
@@ -122,8 +125,14 @@ class Servers:
     def lay(self, apply: Apply) -> None:
         """Add every worker's compute, its pushes and pulls, and in between what *apply* adds."""
         builder, workers = self.star.builder, range(self.workers)
-        forwards = [self._forward(worker) for worker in workers]
+        feeds = [data.Feed(self.star, worker, self.setting.workload.batch) for worker in workers]
+        forwards = [self._forward(worker, feeds[worker].arrived) for worker in workers]
+        for feed, tasks in zip(feeds, forwards, strict=True):
+            data.reuse(self.star, [feed], tasks[-1:])
         self.first = [tasks[0] for tasks in forwards]
+        self.begin = [
+            feed.first if feed.arrived else tasks[0] for feed, tasks in zip(feeds, forwards, strict=True)
+        ]
         before = [tasks[-1] for tasks in forwards]
         for g in reversed(range(len(self.groups))):
             backwards = [self._backward(worker, g, before[worker]) for worker in workers]
@@ -207,7 +216,7 @@ class Servers:
     def _name(self, worker: int, what: str, g: int) -> str:
         return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "")
 
-    def _forward(self, worker: int) -> list[int]:
+    def _forward(self, worker: int, after: Sequence[int]) -> list[int]:
         times, _ = self._times[worker]
         tasks: list[int] = []
         for g, group in enumerate(self.groups):
@@ -217,7 +226,7 @@ class Servers:
                     Op("forward", worker=worker, layers=group.layers),
                     self.star.device(worker),
                     math.fsum(times[slice(*group.layers)]),
-                    tasks[-1:],
+                    tasks[-1:] or after,
                 )
             )
         return tasks
@@ -278,7 +287,12 @@ class Servers:
         return self.add_s(key) + self.update_s(key) - self.setting.cluster.server.overhead_s
 
     def cycle_s(self, worker: int) -> float:
-        """Return the seconds of one cycle of *worker*, or of all that it pushes for, if it were alone.
+        """Return the seconds of one cycle of *worker*, or of all that it pushes for, if it were alone."""
+        loading = data.alone_s(self.setting, self.share * self.setting.workload.batch)
+        return max(self._training_s(worker), loading)
+
+    def _training_s(self, worker: int) -> float:
+        """Return the seconds of such a cycle whose data is there.
 
         With overlap, all but the first layers' pushes are hidden behind the backward pass, or outlast it.
         """
@@ -293,7 +307,9 @@ class Servers:
                 self._hidden_s(slowest)
                 + self._compute_s(slowest)
                 + there_and_back
-                + parameter_server.server_cpu(self.exposed_loads, 1, *work)
+                + parameter_server.server_cpu(
+                    self.exposed_loads, 1, *work, aggregate=False, overhead=server.overhead_s
+                )
             )
         return self._hidden_s(worker) + parameter_server.uncontended_cycle(
             self._compute_s(worker),

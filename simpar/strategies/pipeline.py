@@ -22,6 +22,7 @@ from collections.abc import Callable
 from simpar.cost import memory
 from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PipelineOptions
+from simpar.strategies import data
 from simpar.strategies.common import Setting, Star, is_linear, layer_times
 from simpar.workload.layers import Layer
 from simpar.workload.splitting import all_cuts, balanced
@@ -83,7 +84,8 @@ def build(setting: Setting) -> Program:
         return math.fsum(whole[stage][direction][slice(*cuts[stage])]) * sizes[part] / samples
 
     order = [stage_order(options.schedule, stage, stages, micro) for stage in range(stages)]
-    first, last = _lay(star, order, cuts, crossing, sizes, seconds)
+    feed = data.Feed(star, 0, samples)
+    first, last = _lay(star, order, cuts, crossing, sizes, seconds, feed)
     updates = []
     for stage in range(stages):
         update = builder.task(f"w{stage}.update", Op("update", worker=stage), after=[last[stage]])
@@ -197,8 +199,12 @@ def _lay(
     crossing: list[float],
     sizes: list[int],
     seconds: Callable[[int, int, int], float],
+    feed: data.Feed,
 ) -> tuple[list[int], list[int]]:
-    """Add every stage's work in its order and the messages between; return each stage's ends."""
+    """Add every stage's work in its order and the messages between; return each stage's ends.
+
+    The first stage begins when the whole minibatch is there.
+    """
     stages = len(order)
     arrived: dict[tuple[str, int, int], int] = {}  # (what it lets begin, stage, microbatch)
     chains: list[list[int]] = [[] for _ in order]
@@ -216,7 +222,10 @@ def _lay(
                     Op(what, worker=stage, layers=cuts[stage], part=part),
                     star.device(stage),
                     seconds(stage, 0 if ahead else 1, part),
-                    [*chain[-1:], *([] if alone else [arrived[what, stage, part]])],
+                    [
+                        *(chain[-1:] or (feed.arrived if stage == 0 else [])),
+                        *([] if alone else [arrived[what, stage, part]]),
+                    ],
                 )
                 chain.append(task)
                 to = stage + 1 if ahead else stage - 1
@@ -231,6 +240,8 @@ def _lay(
                         [task],
                     )
         assert sum(map(len, chains)) > before, f"stages wait for each other: {order}"
+    ends = [task for task, (what, _) in zip(chains[0], order[0], strict=True) if what == "forward"]
+    data.reuse(star, [feed], ends[-1:])
     return [chain[0] for chain in chains], [chain[-1] for chain in chains]
 
 

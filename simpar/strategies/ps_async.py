@@ -139,7 +139,7 @@ def _ended(
     """Return the program, with every worker begun at its time."""
     for start, worker, wait in starts:
         for other in range(worker, worker + servers.share):
-            servers.star.builder.edge(start, servers.first[other], lag=wait)
+            servers.star.builder.edge(start, servers.begin[other], lag=wait)
     return servers.program("async", updates, stagger=servers.setting.scenario.run.stagger, **facts)
 
 

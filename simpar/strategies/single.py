@@ -12,6 +12,7 @@ import math
 
 from simpar.cost import memory
 from simpar.program import Op, Program
+from simpar.strategies import data
 from simpar.strategies.common import Setting, Star, fastest, layer_times
 
 
@@ -23,14 +24,16 @@ def build(setting: Setting) -> Program:
     forward_s, backward_s = (math.fsum(times) for times in layer_times(setting, worker, workload.batch))
     layers = (0, len(workload.layers))
     before: list[int] = []
-    first = -1
+    feeds: list[data.Feed] = []
+    forwards: list[int] = []
     for part in range(setting.cluster.workers):
+        feeds.append(data.Feed(star, worker, workload.batch, part))
         forward = star.builder.task(
             f"w{worker}.forward.{part}",
             Op("forward", worker=worker, layers=layers, part=part),
             device,
             forward_s,
-            before,
+            [*before, *feeds[-1].arrived],
         )
         backward = star.builder.task(
             f"w{worker}.backward.{part}",
@@ -40,9 +43,10 @@ def build(setting: Setting) -> Program:
             [forward],
         )
         before = [backward]
-        first = forward if part == 0 else first
+        forwards.append(forward)
+    data.reuse(star, feeds, forwards)
     update = star.builder.task(f"w{worker}.update", Op("update", worker=worker), after=before)
-    star.builder.edge(update, first, distance=1)
+    star.builder.edge(update, forwards[0], distance=1)
     return star.program(
         clock="sync",
         updates=[update],

@@ -19,6 +19,7 @@ from simpar.result import Bottleneck, Measured, Suggestion
 from simpar.scenario import NetworkSpec, Scenario, Strategy
 from simpar.simulate import Progress, simulate
 from simpar.strategies import KINDS, Setting, prepare
+from simpar.strategies.data import STORE
 from simpar.strategies.variation import is_random, vary
 
 NEGLIGIBLE = 0.02
@@ -48,6 +49,10 @@ CAUSE_OF_PART = {
 PART_OF_CAUSE = {"compute": "compute_s"} | {cause: part for part, cause in CAUSE_OF_PART.items()}
 
 
+_NETWORK = ("network", "latency", "queue")
+"""Causes that may be those of reading data."""
+
+
 class _TooLargeError(Exception):
     """A trial would take longer than the question deserves."""
 
@@ -58,11 +63,13 @@ def bottleneck(
     """Return what holds the measured strategy back most, with a setting to try if one helps."""
     cause = main_cause(measured)
     resource = _resource(measured, cause)
+    if cause in _NETWORK and _waits_for_data(measured):
+        cause, resource = "data", STORE
     suggestion, skipped = None, False
     if advise and (cause != "compute" or "microbatches" in measured.program.meta):
         suggestion, skipped = _suggest(setting, measured, cause, progress)
     whole = ("exposed_comm_s", "latency_s", "queue_s")  # what a table calls waiting on the network
-    parts = whole if cause in ("network", "queue") else (PART_OF_CAUSE[cause],)
+    parts = whole if cause in ("network", "queue", "data") else (PART_OF_CAUSE[cause],)
     share = math.fsum(measured.breakdown[part] for part in parts) / measured.step_s
     return Bottleneck(resource, cause, suggestion, share, skipped)
 
@@ -76,6 +83,21 @@ def main_cause(measured: Measured) -> str:
     if is_pipeline and measured.breakdown["compute_s"] > PACE * measured.step_s:
         return "compute"  # of the slowest stage, which sets the pace
     return CAUSE_OF_PART[max(parts, key=lambda part: parts[part])]
+
+
+def _waits_for_data(measured: Measured) -> bool:
+    """Return whether most waiting is for training data, and for its store rather than a worker's own link."""
+    ops = measured.program.ops
+    loading = [op.kind == "load" for op in ops]
+    if not any(loading):
+        return False
+    waited = [0.0, 0.0]  # for other messages, and for data
+    for segment in measured.waits:
+        if segment.cause in ("wire", "latency", "queue"):
+            waited[loading[segment.task]] += segment.seconds
+    crossed = {link for task in range(len(ops)) if loading[task] for link in measured.program.route(task)}
+    busiest = measured.busiest([measured.program.links[link].name for link in sorted(crossed)])
+    return waited[1] > waited[0] and busiest is not None and busiest.name == STORE
 
 
 def _resource(measured: Measured, cause: str) -> str:
@@ -122,6 +144,14 @@ def _suggest(
 def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tuple[str, Any]]:
     """Yield settings that may help against *cause*, the cheapest to apply first."""
     meta, cluster, network = program.meta, setting.cluster, setting.cluster.network
+    if cause == "data":
+        data = setting.scenario.data
+        assert data.store_bandwidth is not None, "what waits for a store has one"
+        if data.prefetch == 1:
+            yield "data.prefetch", 2
+        yield "data.store_bandwidth", units.spell(2 * data.store_bandwidth, "rate", digits=6)
+        if network is None:
+            return
     own = f"strategies[{setting.strategy.name}]."
     assert network is not None, "what waits for a network has one"
     if "servers" in meta:
@@ -167,7 +197,10 @@ def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tu
         spec = scenario.network or NetworkSpec()
         network = spec.model_copy(update={"bandwidth": units.parse(value, "rate")})
         return replace(scenario, network=network), strategy
-    option = path.rpartition(".")[2]
+    section, _, option = path.rpartition(".")
+    if section == "data":
+        value = units.parse(value, "rate") if option == "store_bandwidth" else value
+        return replace(scenario, data=scenario.data.model_copy(update={option: value})), strategy
     if option == "bucket":
         value = units.parse(value, "size")
     return scenario, replace(strategy, options=strategy.options.model_copy(update={option: value}))

@@ -42,6 +42,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
             )
         uncertain = (measured.pushers - 1) * measured.share / measured.gradients
         uneven = len(set(speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
+        uneven = uneven or setting.scenario.data.store_bandwidth is not None  # data comes first to some
         if uneven and uncertain > 0.04 and not is_random(setting.scenario):
             said.append(
                 f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "

@@ -21,7 +21,7 @@ model:
     - {name: a, kind: conv, flops: 1 GFLOP, backward_flops: 2 GFLOP, parameters: {w: 5}, activation: 1 MB}
     - {name: b, flops: 0, parameters: 5, activation: 0, inputs: [a]}
     - {name: c, inputs: []}
-data: {records: 1000}
+data: {records: 1000, record_bytes: 110 kB, store_bandwidth: 10 Gbit/s, prefetch: 3}
 cluster:
   workers: 2
   device: {preset: v100, flops: 100 TFLOP/s, efficiency: 1, memory: 16 GiB, memory_bandwidth: 900 GB/s}

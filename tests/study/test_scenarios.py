@@ -134,3 +134,27 @@ def test_a_server_with_slow_cpus_is_named_as_the_bottleneck():
     half = 138_357_544 * 4 / 2
     busy = next(use for use in result["ps-sync"].resources if use.name == "ps0.cpu").busy_frac
     assert busy * result["ps-sync"].step_s == pytest.approx(4 * half / 4e9 + half / 2e9, rel=1e-9)
+
+
+def test_a_store_that_sixteen_workers_share_sets_the_pace():
+    """16 workers x 64 records of 110 kB through 10 Gbit/s: 90.1 ms, longer than computing and reducing."""
+    result = scenario("data-loading")
+    loading = 16 * 64 * 110e3 / 1.25e9
+    for name in ("allreduce", "allreduce-2"):
+        assert result[name].step_s == pytest.approx(loading, rel=0.002)
+        assert (result[name].bottleneck.cause, result[name].bottleneck.resource) == ("data", "store.out")
+        assert result[name].bottleneck.suggestion.path == "data.store_bandwidth"
+    assert result["ps-sync"].step_s > 1.1 * loading
+    assert result["ps-sync"].bottleneck.cause == "network"
+
+
+def test_bert_large_spends_its_steps_on_ten_gigabits():
+    """335,141,888 parameters of 2 bytes by the ring: 2 x 7 messages of an eighth, 20 us each."""
+    row = scenario("bert-large-10g")["allreduce"]
+    n_bytes = 335_141_888 * 2
+    reducing = 2 * 7 * (20e-6 + n_bytes / 8 / 1.25e9)
+    assert row.breakdown["exposed_comm_s"] + row.breakdown["latency_s"] == pytest.approx(reducing, rel=1e-6)
+    assert row.breakdown["compute_s"] < reducing
+    # Adam in 16 bits: 16 bytes a parameter, and one bucket of all gradients
+    states = sum(row.memory[f"{part}_bytes"] for part in ("parameters", "gradients", "optimizer"))
+    assert (states, row.memory["buffers_bytes"]) == (16 * 335_141_888, n_bytes)
