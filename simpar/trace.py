@@ -8,7 +8,7 @@ compute   a device computes
 wire      bytes of a message are on their way (or a collective is, where it is one task)
 latency   a message that has been sent has not arrived
 queue     waiting while a resource serves somebody else's work
-server    a parameter server adds or updates
+server    a parameter server adds or updates, or waits for more pushes until a time is up
 stagger   the start that was put off on purpose, before the first iteration
 idle      nothing that the trace knows of
 ========= =================================================================================
@@ -19,19 +19,54 @@ Times are seconds. Start with :func:`critical_path`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simpar.program import Program
+from simpar.program import Batch, Program
 
 CAUSES = ("compute", "wire", "latency", "queue", "server", "stagger", "idle")
 
 COMPUTE_OPS = frozenset({"forward", "backward", "update"})
 SERVER_OPS = frozenset({"add", "apply"})
+
+
+@dataclass(frozen=True, eq=False)
+class NodeLog:
+    """What joins and batches did: whom an update served, who came too late. All columns are int32."""
+
+    members: NDArray[np.int32]
+    """(update task, its number, sender task, its iteration): a row a token, [:, 4], by update and number
+    and then in the order in which the tokens came."""
+    flushed: NDArray[np.int32]
+    """(update task, its number) of the batches that were closed short, as nothing more could come: [:, 2]."""
+    dropped: NDArray[np.int32]
+    """(join, iteration, sender task) of each token that came after the k-th: [:, 3]."""
+
+    @cached_property
+    def update_of(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        """By sender and iteration, the (update, number) that served its tokens: one a batch that it feeds."""
+        found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for update, number, sender, iteration in self.members.tolist():
+            found.setdefault((sender, iteration), []).append((update, number))
+        return found
+
+    @cached_property
+    def members_of(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
+        """By update and number, the (sender, iteration) of its members in the order in which they came."""
+        found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for update, number, sender, iteration in self.members.tolist():
+            found.setdefault((update, number), []).append((sender, iteration))
+        return found
+
+    @cached_property
+    def short(self) -> frozenset[tuple[int, int]]:
+        """The (update, number) of the batches that were closed short."""
+        return frozenset((update, number) for update, number in self.flushed.tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +83,8 @@ class Trace:
     ready_s: NDArray[np.float64]
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
+    nodes: NodeLog | None = None
+    """What joins and batches did; None where the program has none."""
 
     def __len__(self) -> int:
         """Return the number of instances."""
@@ -70,6 +107,9 @@ class Trace:
             (self.end_s, "<f8"),
         ):
             h.update(np.ascontiguousarray(column, dtype=dtype).tobytes())
+        if self.nodes is not None:
+            for nodes in (self.nodes.members, self.nodes.flushed, self.nodes.dropped):
+                h.update(np.ascontiguousarray(nodes, dtype="<i4").tobytes())
         return h.hexdigest()
 
     @cached_property
@@ -143,6 +183,19 @@ def owner(program: Program, task: int) -> tuple[str, int]:
     return ("worker", op.worker) if op.worker >= 0 else ("server", op.server)
 
 
+class Token(NamedTuple):
+    """What made an instance ready."""
+
+    row: int
+    """The instance that sent it."""
+    at_start: bool
+    """Whether it left at the start of that instance, not at its end."""
+    lag: float
+    """Seconds on its way."""
+    held: float = 0.0
+    """Seconds between its arrival and the readiness: of a batch that waited for its timer."""
+
+
 class Walk:
     """The way back through one trace; make one for many paths."""
 
@@ -157,22 +210,73 @@ class Walk:
         self._into = [sorted(edges) for edges in into]
         self._start: list[float] = trace.start_s.tolist()
         self._end: list[float] = trace.end_s.tolist()
+        self._answered = {
+            reply: (batch, sender)
+            for batch in program.batches.values()
+            for sender, reply in zip(batch.senders, batch.replies, strict=True)
+            if reply >= 0
+        }
 
-    def cause(self, row: int) -> tuple[int, bool, float] | None:
-        """Return (row, left at its start, lag) of the token that made *row* ready; None at the beginning."""
-        trace, lags = self.trace, self.program.lags
+    def cause(self, row: int) -> Token | None:
+        """Return the token that made *row* ready; None at the beginning."""
+        trace, program = self.trace, self.program
         task, iteration = int(trace.task[row]), int(trace.iteration[row])
+        if task in program.batch_of_update:
+            return self._closing(task, iteration, row)
+        if task in program.joins:
+            tokens = sorted((at, int(trace.task[t.row]), t) for at, t in self._tokens(task, iteration))
+            return tokens[min(len(tokens), program.joins[task]) - 1][2] if tokens else None
         latest, found = -1.0, None
+        for arrived, token in self._tokens(task, iteration):
+            if arrived > latest:
+                latest, found = arrived, token
+        if task in self._answered:
+            answer = self._answer(task, iteration)
+            if answer is not None and self._end[answer.row] + answer.lag > latest:
+                return answer
+        return found
+
+    def _tokens(self, task: int, iteration: int) -> Iterator[tuple[float, Token]]:
+        """Yield when each token over an edge came, and the token."""
         for source, distance, lag, at_start, edge in self._into[task]:
             if distance > iteration:
                 continue
-            if edge in lags:
-                lag = float(lags[edge][iteration])
-            before = trace.row(source, iteration - distance)
-            arrived = (self._start if at_start else self._end)[before] + lag
-            if arrived > latest:
-                latest, found = arrived, (before, at_start, lag)
-        return found
+            if edge in self.program.lags:
+                lag = float(self.program.lags[edge][iteration])
+            before = self.trace.row(source, iteration - distance)
+            yield (self._start if at_start else self._end)[before] + lag, Token(before, at_start, lag)
+
+    def _entering(self, batch: Batch, sender: int, iteration: int) -> tuple[float, Token]:
+        """Return when *sender* brought its token to *batch*, and the token."""
+        node = self.program.batch_of_update[batch.update]
+        lag, edge = next((lag, edge) for source, _, lag, _, edge in self._into[node] if source == sender)
+        if edge in self.program.lags:
+            lag = float(self.program.lags[edge][iteration])
+        row = self.trace.row(sender, iteration)
+        return self._end[row] + lag, Token(row, False, lag)
+
+    def _closing(self, update: int, number: int, row: int) -> Token | None:
+        """Return the token that closed a batch; where the update was asked for earlier, the first one."""
+        if self.trace.nodes is None:
+            return None
+        batch = self.program.batches[self.program.batch_of_update[update]]
+        members = self.trace.nodes.members_of[update, number]
+        by_timer = batch.mode == "timeout" and len(members) < batch.count
+        first = batch.mode == "drain" or by_timer
+        arrived, token = self._entering(batch, *members[0 if first else -1])
+        return token._replace(held=max(0.0, float(self.trace.ready_s[row]) - arrived))
+
+    def _answer(self, reply: int, iteration: int) -> Token | None:
+        """Return the token that a batch gave *reply*: from its update, or from the sender itself."""
+        nodes = self.trace.nodes
+        if nodes is None:
+            return None
+        batch, sender = self._answered[reply]
+        served = next(one for one in nodes.update_of[sender, iteration] if one[0] == batch.update)
+        fills = nodes.members_of[served][-1] == (sender, iteration) and served not in nodes.short
+        if batch.at_once and not fills:
+            return self._entering(batch, sender, iteration)[1]
+        return Token(self.trace.row(*served), False, 0.0)
 
 
 def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | None = None) -> list[Segment]:
@@ -215,7 +319,9 @@ def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | Non
         if token is None:
             add("idle", since_s)
             break
-        source, at_start, lag = token
+        source, at_start, lag, held = token
+        if held > 0:
+            add("server", at - held)
         if lag > 0:
             before_task = int(trace.task[source])
             if program.ops[before_task].kind == "start":

@@ -36,6 +36,8 @@ def scene(tmp_path_factory):
         model=None,
         run=None,
         batch=1,
+        per_node=1,
+        intra=None,
         variation=None,
     ):
         """Return the scenario.
@@ -43,8 +45,10 @@ def scene(tmp_path_factory):
         Args:
             strategies: kinds, or mappings from a kind to its options.
             layers: (forward seconds, backward seconds, parameters of 4 bytes, bytes of the output).
-            server: add_rate and update_rate in bytes per second, threads.
+            server: add_rate and update_rate in bytes per second, overhead in seconds, threads and so on.
             model: instead of *layers*.
+            per_node: devices of each machine.
+            intra: bandwidth and latency of the links inside a machine.
         """
         network = {
             "bandwidth": f"{bandwidth!r} B/s",
@@ -54,6 +58,8 @@ def scene(tmp_path_factory):
         }
         if server_bandwidth is not None:
             network["server_bandwidth"] = f"{server_bandwidth!r} B/s"
+        if intra is not None:
+            network["intra"] = {"bandwidth": f"{intra[0]!r} B/s", "latency": f"{intra[1]!r} s"}
         written = [
             {
                 "name": f"l{index}",
@@ -65,13 +71,16 @@ def scene(tmp_path_factory):
             for index, (forward, backward, parameters, output) in enumerate(layers)
         ]
         cluster = {"workers": workers}
+        if per_node > 1:
+            cluster["devices_per_node"] = per_node
         if speed is not None:
             cluster["speed"] = list(speed)
         if device is not None:
             cluster["device"] = device
         if server:
+            units = {"add_rate": " B/s", "update_rate": " B/s", "overhead": " s"}
             cluster["server"] = {
-                key: value if key == "threads" else f"{value!r} B/s" for key, value in server.items()
+                key: f"{value!r}{units[key]}" if key in units else value for key, value in server.items()
             }
         data = {
             "name": "scene",

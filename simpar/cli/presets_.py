@@ -17,6 +17,7 @@ KINDS = ("models", "devices", "links", "instances")
         "simpar presets",
         "simpar presets devices",
         "simpar presets models resnet-50",
+        "simpar presets gpt",
         "simpar presets a100-80",
     ),
 )
@@ -28,8 +29,9 @@ def command(kind: str | None, name: str | None, as_json: bool) -> int:
 
     Without a kind, the names of all. With the NAME of a model, its layers: FLOPs, parameters and activation
     bytes of one sample, in float32; a sample of a model of text is a sequence, of as many tokens as the list
-    says. With the name of anything else, its numbers. Links and instances are for looking up: a scenario
-    names models and devices.
+    says. With the name of a family of models, which a scenario gives a shape, the keys of that shape. With
+    the name of anything else, its numbers. Links and instances are for looking up: a scenario names models
+    and devices.
     """
     if kind is not None and kind not in KINDS:
         kind, name = _kind_of(kind), kind
@@ -37,6 +39,8 @@ def command(kind: str | None, name: str | None, as_json: bool) -> int:
     for one in KINDS if kind is None else (kind,):
         if one == "models":
             tables[one] = _models() if name is None else _layers(name)
+            if kind is not None and name is None:
+                tables["families"] = _families()
         else:
             tables[one] = _figures(one, name)
     if as_json:
@@ -47,8 +51,9 @@ def command(kind: str | None, name: str | None, as_json: bool) -> int:
             click.echo(click.wrap_text(", ".join(names), 100, f"{one + ':':<11}", " " * 11))
         click.echo("\nsimpar presets KIND tells more, simpar presets NAME everything of one.")
     else:
-        click.echo(kind if name is None else f"{kind}: {name}")
-        _print(tables[kind])
+        for number, (one, rows) in enumerate(tables.items()):
+            click.echo(("\n" if number else "") + (one if name is None else f"{one}: {name}"))
+            _print(rows)
     return 0
 
 
@@ -57,7 +62,7 @@ def _kind_of(name: str) -> str:
     from simpar.scenario import presets
 
     names = {
-        "models": presets.MODEL_PRESETS,
+        "models": presets.MODEL_NAMES,
         "devices": presets.DEVICE_PRESETS,
         "links": presets.LINK_PRESETS,
         "instances": presets.INSTANCE_PRESETS,
@@ -92,10 +97,13 @@ def _models() -> list[dict[str, Any]]:
 
 
 def _layers(name: str) -> list[dict[str, Any]]:
+    from simpar.scenario.presets import MODEL_FAMILIES, MODEL_NAMES
     from simpar.workload.presets import MODELS
 
+    if name in MODEL_FAMILIES and name not in MODELS:
+        return _keys(name)
     if name not in MODELS:
-        raise click.UsageError(_unknown("model", name, list(MODELS)))
+        raise click.UsageError(_unknown("model", name, list(MODEL_NAMES)))
     return [
         {
             "layer": layer.name,
@@ -106,6 +114,41 @@ def _layers(name: str) -> list[dict[str, Any]]:
             "activation_bytes": layer.activation_bytes,
         }
         for layer in MODELS[name].layers(4)
+    ]
+
+
+def _families() -> list[dict[str, Any]]:
+    """Return the models that ``model.shape`` makes, with the keys that a shape must and may have."""
+    from simpar.scenario.presets import MODEL_FAMILIES
+    from simpar.workload.families import FAMILIES
+
+    return [
+        {
+            "name": name,
+            "model": FAMILIES[name].name,
+            "needs": ", ".join(needed),
+            "takes": ", ".join(optional) or "nothing else",
+            "source": FAMILIES[name].source,
+        }
+        for name, (needed, optional) in MODEL_FAMILIES.items()
+    ]
+
+
+def _keys(family: str) -> list[dict[str, Any]]:
+    """Return the keys of a family's shape."""
+    from simpar.scenario.presets import MODEL_FAMILIES
+    from simpar.scenario.schema import ShapeSpec
+    from simpar.workload.families import FAMILIES
+
+    needed, optional = MODEL_FAMILIES[family]
+    defaults = {"ffn": "4 x hidden", "kv_heads": "heads"} | dict(FAMILIES[family].defaults)
+    return [
+        {
+            "key": f"shape.{key}",
+            "default": "needed" if key in needed else str(defaults.get(key, "-")).lower(),
+            "what": (ShapeSpec.model_fields[key].description or "").partition(";")[0].removesuffix("."),
+        }
+        for key in (*needed, *optional)
     ]
 
 

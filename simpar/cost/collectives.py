@@ -11,6 +11,8 @@ Start with :func:`ring_all_reduce`; the others differ only in steps and bytes pe
 
 from __future__ import annotations
 
+import math
+
 from simpar.cost import checks
 
 
@@ -223,6 +225,91 @@ def direct_all_reduce(n_bytes: float, ranks: int, bandwidth: float, latency: flo
     if ranks == 1:
         return 0.0
     return 2 * (latency + (ranks - 1) / ranks * n_bytes / bandwidth)
+
+
+def hierarchical_all_reduce(
+    n_bytes: float,
+    per_node: int,
+    nodes: int,
+    inside: tuple[float, float],
+    across: tuple[float, float],
+) -> float:
+    """Return the seconds of an all-reduce by rings inside machines, across them, and inside again.
+
+    ``2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha_e + n / (M B_e))``: a ring inside each machine
+    leaves each device one summed ``n / g``; the *g* rings across share the machines' links, so together they
+    take as long as one ring of all *n* bytes; a ring inside gathers.
+
+    Args:
+        n_bytes: bytes reduced per rank.
+        per_node: ranks on each machine, *g*.
+        nodes: machines, *M*.
+        inside: bytes per second, one direction, and latency of a device's link inside its machine.
+        across: the same of the link of a whole machine.
+
+    Raises:
+        ValueError: as in :func:`ring_all_reduce`.
+
+    Source: counting messages and bytes of its four halves of rings. Stops being true where links inside a
+    machine are shared, or where a device cannot fill its share of the machine's link.
+
+    >>> round(hierarchical_all_reduce(100e6, 8, 2, inside=(150e9, 2e-6), across=(12.5e9, 5e-6)) * 1e3, 3)
+    9.205
+    """
+    return ring_all_reduce(n_bytes, per_node, *inside) + ring_all_reduce(n_bytes, nodes, *across)
+
+
+def chain_broadcast(n_bytes: float, ranks: int, segments: int, bandwidth: float, latency: float) -> float:
+    """Return the seconds until *n_bytes* have gone down a chain of *ranks* in equal segments.
+
+    ``(p - 2 + k) (latency + n / (k bandwidth))``: a segment is passed on once it is there, and the next is
+    sent once the one before has arrived.
+
+    Args:
+        n_bytes: bytes that the first rank has and all others want.
+        ranks: ranks in the chain, *p*; 1 takes no time.
+        segments: equal pieces, *k*.
+        bandwidth: bytes per second, one direction.
+        latency: seconds of one message.
+
+    Raises:
+        ValueError: a count is below 1, *bandwidth* not above zero, or another argument negative.
+
+    Source: counting rounds, as in Chan et al., Concurrency and Computation 19(13), 2007. Where a
+    rank sends its next segment while one is still on its way, latency is paid ``p - 1`` times only:
+    ``(p - 1) latency + (p - 2 + k) n / (k bandwidth)``.
+
+    >>> round(chain_broadcast(100e6, ranks=8, segments=10, bandwidth=12.5e9, latency=5e-6) * 1e3, 2)
+    12.88
+    """
+    checks.not_negative(n_bytes=n_bytes, latency=latency)
+    checks.positive(bandwidth=bandwidth)
+    checks.count(ranks=ranks, segments=segments)
+    if ranks == 1:
+        return 0.0
+    return (ranks - 2 + segments) * (latency + n_bytes / (segments * bandwidth))
+
+
+def best_segments(n_bytes: float, ranks: int, bandwidth: float, latency: float) -> float:
+    """Return the number of segments, not rounded, at which :func:`chain_broadcast` is least.
+
+    ``k* = sqrt((p - 2) n / (latency bandwidth))``: infinite without latency, 0 for a chain of two, which
+    gains nothing from segments.
+
+    Raises:
+        ValueError: as in :func:`chain_broadcast`.
+
+    Source: the derivative of its formula.
+
+    >>> round(best_segments(100e6, ranks=8, bandwidth=12.5e9, latency=5e-6), 1)
+    98.0
+    """
+    checks.not_negative(n_bytes=n_bytes, latency=latency)
+    checks.positive(bandwidth=bandwidth)
+    checks.count(ranks=ranks)
+    if ranks <= 2 or n_bytes == 0:
+        return 0.0
+    return math.sqrt((ranks - 2) * n_bytes / bandwidth / latency) if latency else math.inf
 
 
 def all_reduce_lower_bound(n_bytes: float, ranks: int, bandwidth: float, latency: float) -> float:

@@ -138,38 +138,3 @@ def whole_picoseconds(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     rounded: NDArray[np.float64] = np.maximum(np.rint(seconds * PICOSECONDS), 1.0) / PICOSECONDS
     return rounded
-
-
-def largest_of(distribution: Distribution, workers: int) -> float:
-    """Return the expected largest of *workers* independent factors: the pace of a barrier.
-
-    Known in closed form for constant, exponential, uniform, Pareto and two-point factors.
-
-    Raises:
-        ValueError: there is no closed form for this kind, or *workers* is below 1.
-
-    Source: order statistics; Arnold, Balakrishnan and Nagaraja, *A First Course in Order Statistics*, 1992.
-
-    >>> largest_of(Distribution("exponential", cv=1.0), 2)
-    1.5
-    """
-    if workers < 1:
-        raise ValueError(f"workers is {workers}, not 1 or more")
-    mean, cv, n = distribution.mean, distribution.cv, workers
-    if distribution.kind == "constant":
-        return mean
-    if distribution.kind == "exponential":
-        return mean * (1.0 - cv + cv * math.fsum(1.0 / k for k in range(1, n + 1)))
-    if distribution.kind == "uniform":
-        return mean * (1.0 + math.sqrt(3.0) * cv * (n - 1) / (n + 1))
-    if distribution.kind == "pareto":
-        a = distribution.shape
-        log = math.lgamma(n + 1) + math.lgamma(1 - 1 / a) - math.lgamma(n + 1 - 1 / a)
-        return mean * (a - 1) / a * math.exp(log)
-    if distribution.kind == "two-point":
-        q, f = distribution.probability, distribution.factor
-        usual = mean / (1.0 + q * (f - 1.0))
-        if f < 1:
-            return usual * (1.0 + (f - 1.0) * q**n)
-        return usual * (1.0 + (f - 1.0) * (1.0 - (1.0 - q) ** n))
-    raise ValueError(f"no closed form for the largest of several {distribution.kind} factors")

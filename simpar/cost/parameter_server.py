@@ -1,8 +1,9 @@
 """Time taken by pushing gradients to parameter servers and pulling parameters back.
 
 Times are seconds, sizes bytes, rates bytes per second of one direction of a full-duplex link.
-Servers are machines of their own; *loads* are the bytes of each server's shard, so that ``sum(loads)``
-is the whole gradient. What the workers push equals in size what they pull.
+Servers are machines of their own, but for :func:`colocated_one_way` and :func:`colocated_lower_bound`;
+*loads* are the bytes of each server's shard, so that ``sum(loads)`` is the whole gradient. What the workers
+push equals in size what they pull.
 Not modelled here: the order in which a server serves its workers, stragglers, queues of asynchronous
 workers; an engine does that. Every function but :func:`uncontended_cycle` is about synchronous training.
 
@@ -182,6 +183,61 @@ def hot_shard_lower_bound(
     return max(math.fsum(shards) / worker_bandwidth, workers * max(shards) / server_bandwidth)
 
 
+def colocated_one_way(n_bytes: float, machines: int, servers: int, bandwidth: float) -> float:
+    """Return the seconds of all pushes, or all pulls, when servers live on the workers' machines.
+
+    The fullest link: with a server on every machine each carries ``(W - 1) n / W`` in and out; with fewer, a
+    server's machine takes in ``(W - 1) n / S``, and the others send all *n*. What a machine has for its own
+    server stays inside.
+
+    Args:
+        n_bytes: bytes that a machine sends, *n*: the gradient, once for each device that pushes on its own.
+        machines: machines that push, *W*.
+        servers: servers with equal shards, *S*, each on another machine; at most *machines*.
+        bandwidth: bytes per second of a machine's link, one direction.
+
+    Raises:
+        ValueError: a count is below 1, *servers* above *machines*, *bandwidth* not above zero, or *n_bytes*
+            negative.
+
+    Source: bytes over each link, counted. Stops being true for uneven shards.
+
+    >>> colocated_one_way(100e6, machines=4, servers=4, bandwidth=1e9)
+    0.075
+    >>> colocated_one_way(100e6, machines=4, servers=1, bandwidth=1e9)
+    0.3
+    """
+    _check_colocated(n_bytes, machines, servers, bandwidth)
+    entering = (machines - 1) * n_bytes / servers
+    leaving = n_bytes if servers < machines else n_bytes * (servers - 1) / servers
+    return max(entering, leaving) / bandwidth
+
+
+def colocated_lower_bound(n_bytes: float, machines: int, servers: int, bandwidth: float) -> float:
+    """Return seconds that no step with servers on the workers' machines can beat, whatever it overlaps.
+
+    A server's machine sends its own pushes, ``n (S - 1) / S``, and the others' replies, ``(W - 1) n / S``; a
+    machine without one sends *n*. With a server on every machine that is ``2 (W - 1) / W n / B``, as much as
+    a ring all-reduce sends.
+
+    Args, errors and limits as in :func:`colocated_one_way`.
+
+    >>> colocated_lower_bound(100e6, machines=4, servers=4, bandwidth=1e9)
+    0.15
+    """
+    _check_colocated(n_bytes, machines, servers, bandwidth)
+    hosting = n_bytes * (servers - 1) / servers + (machines - 1) * n_bytes / servers
+    return max(hosting, n_bytes if servers < machines else 0.0) / bandwidth
+
+
+def _check_colocated(n_bytes: float, machines: int, servers: int, bandwidth: float) -> None:
+    checks.not_negative(n_bytes=n_bytes)
+    checks.positive(bandwidth=bandwidth)
+    checks.count(machines=machines, servers=servers)
+    if servers > machines:
+        raise ValueError(f"servers must be at most machines, not {servers} on {machines}")
+
+
 def load_imbalance(loads: Iterable[float]) -> float:
     """Return the greatest of *loads* over their mean: 1 when servers hold equal shards, never below.
 
@@ -204,11 +260,13 @@ def server_cpu(
     add_rate: float | None,
     update_rate: float | None,
     aggregate: bool = True,
+    overhead: float = 0.0,
 ) -> float:
     """Return the seconds that the busiest server computes in one step.
 
     ``max_s (W load_s / add_rate + load_s / update_rate)``: it adds up what every worker sent, then updates
-    its parameters once. Without *aggregate* it updates once for every push.
+    its parameters once. Without *aggregate* it updates once for every push, in one go with the add. Each add,
+    update or go takes *overhead* more.
 
     Args:
         loads: bytes of each server's shard.
@@ -216,6 +274,7 @@ def server_cpu(
         add_rate: bytes per second that a server adds up; None takes no time.
         update_rate: bytes per second that a server updates; None takes no time.
         aggregate: True: one update a step; False: one update a push.
+        overhead: seconds each time that the server takes up its shard.
 
     Raises:
         ValueError: *loads* is empty or has a negative value, *workers* is below 1, or a rate is not above
@@ -229,10 +288,12 @@ def server_cpu(
     """
     shards = checks.each_not_negative("loads", loads)
     checks.count(workers=workers)
-    updates = 1 if aggregate else workers
-    return workers * _seconds(max(shards), add_rate=add_rate) + updates * _seconds(
+    checks.not_negative(overhead=overhead)
+    updates, times = (1, workers + 1) if aggregate else (workers, workers)
+    computing = workers * _seconds(max(shards), add_rate=add_rate) + updates * _seconds(
         max(shards), update_rate=update_rate
     )
+    return computing + times * overhead
 
 
 def uncontended_cycle(
@@ -244,6 +305,7 @@ def uncontended_cycle(
     overhead: float = 0.0,
     add_rate: float | None = None,
     update_rate: float | None = None,
+    server_overhead: float = 0.0,
 ) -> float:
     """Return the seconds of one cycle of an asynchronous worker that has the servers to itself.
 
@@ -262,6 +324,7 @@ def uncontended_cycle(
             servers spend it at the same time.
         add_rate: bytes per second that a server adds up; None takes no time.
         update_rate: bytes per second that a server updates; None takes no time.
+        server_overhead: seconds each time that a server takes up its shard.
 
     Raises:
         ValueError: *loads* is empty or has a negative value, a rate or bandwidth is not above zero, or
@@ -278,7 +341,7 @@ def uncontended_cycle(
     shards = checks.each_not_negative("loads", loads)
     checks.not_negative(compute_s=compute_s, latency=latency, overhead=overhead)
     one_way = hot_shard_lower_bound(shards, 1, worker_bandwidth, server_bandwidth)
-    server = server_cpu(shards, 1, add_rate, update_rate)
+    server = server_cpu(shards, 1, add_rate, update_rate, aggregate=False, overhead=server_overhead)
     if not any(shards):
         return compute_s
     return compute_s + 2 * (latency + overhead + one_way) + server

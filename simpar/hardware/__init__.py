@@ -8,12 +8,12 @@ them for people. ``figures`` is the reader that the three share.
 Nothing here imports pydantic at run time before a preset is asked for.
 """
 
-from simpar.hardware.cluster import Cluster, Device, Network, Server
+from simpar.hardware.cluster import Cluster, Device, Intra, Network, Server
 from simpar.hardware.devices import DevicePreset, device_table, load_devices
 from simpar.hardware.figures import Figure, FigureRow
 from simpar.hardware.instances import InstancePreset, instance_table, load_instances
 from simpar.hardware.links import LinkPreset, link_table, load_links
-from simpar.hardware.machines import build
+from simpar.hardware.machines import build, nominal_bandwidth
 
 __all__ = [
     "Cluster",
@@ -22,6 +22,7 @@ __all__ = [
     "Figure",
     "FigureRow",
     "InstancePreset",
+    "Intra",
     "LinkPreset",
     "Network",
     "Server",
@@ -32,4 +33,5 @@ __all__ = [
     "load_devices",
     "load_instances",
     "load_links",
+    "nominal_bandwidth",
 ]

@@ -34,27 +34,63 @@ class Device:
     memory_bytes_per_s: float | None
     """Bandwidth of that memory."""
 
+    half_flops: float = 0.0
+    """FLOPs of an operation that reaches half of ``flops_per_s``; 0: all reach it."""
+
+    launch_s: float = 0.0
+    """Seconds to launch one operation."""
+
+    roofline: bool = False
+    """Whether an operation takes no less than its bytes over the memory's bandwidth."""
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether twice the samples take twice as long."""
+        return not (self.half_flops or self.launch_s or self.roofline)
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """What one parameter server does with what it receives."""
 
     add_bytes_per_s: float | None
-    """Rate at which received gradients are added up; None: no time."""
+    """Rate at which one key's received gradients are added up; None: no time."""
 
     update_bytes_per_s: float | None
-    """Rate at which parameters are updated; None: no time."""
+    """Rate at which one key's parameters are updated; None: no time."""
 
     threads: int
     """Keys that it works on at once."""
 
+    overhead_s: float = 0.0
+    """Seconds each time that it takes up a key, before the bytes."""
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether anything that it does takes time."""
+        return bool(self.add_bytes_per_s or self.update_bytes_per_s or self.overhead_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Intra:
+    """The links between the devices of one machine: one full-duplex link a device, nothing blocks between."""
+
+    bytes_per_s: float
+    """Payload rate of one direction of a device's link."""
+
+    latency_s: float
+    """Seconds from sender to receiver, once a message."""
+
+    overhead_s: float
+    """Seconds that each message occupies its channel before its bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A star: every worker and server has one full-duplex link to a switch that never blocks."""
+    """A star: every machine and server has one full-duplex link to a switch that never blocks."""
 
     bytes_per_s: float
-    """Payload rate of one direction of a worker's link."""
+    """Payload rate of one direction of a machine's link, which all its devices share."""
 
     server_bytes_per_s: float
     """The same of a server's link."""
@@ -74,6 +110,8 @@ class Cluster:
     """Everything that a strategy needs to know of the machines."""
 
     workers: int
+    """One a device."""
+
     device: Device
     speeds: tuple[float, ...]
     """Relative speed of each worker; 1.0 is the device as described, 0.5 takes twice as long."""
@@ -81,3 +119,23 @@ class Cluster:
     server: Server
     network: Network | None
     """None where the scenario describes none; only strategies without messages can run then."""
+
+    devices_per_node: int = 1
+    """Devices, and so workers, of each machine: workers 0 to D - 1 live on machine 0."""
+
+    intra: Intra | None = None
+    """Links between the devices of a machine; None where each machine has one device."""
+
+    @property
+    def nodes(self) -> int:
+        """Number of machines with devices."""
+        return self.workers // self.devices_per_node
+
+    def node_of(self, worker: int) -> int:
+        """Return the machine on which *worker* lives."""
+        return worker // self.devices_per_node
+
+    def links_between(self, worker: int, other: int) -> Intra | Network | None:
+        """Return what a message between two workers crosses: links inside a machine, or the network."""
+        inside = self.node_of(worker) == self.node_of(other)
+        return self.intra if inside and self.intra is not None else self.network

@@ -1,8 +1,8 @@
 """The cluster that a scenario describes: what it says, completed from presets, as plain numbers.
 
-What a person writes by hand always wins over a preset. A rate is a peak times an efficiency, a bandwidth
-likewise. Assumed here: one device a worker, a star of full-duplex links, servers with links as fast as
-the workers' unless the scenario says otherwise.
+What a person writes by hand always wins over a preset, and a preset over the instance. A rate is a peak
+times an efficiency, a bandwidth likewise. Assumed here: one device a worker, machines with one full-duplex
+link each around a switch, servers with links as fast as the machines' unless the scenario says otherwise.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simpar.errors import InputError, Problem
-from simpar.hardware.cluster import Cluster, Device, Network, Server
+from simpar.hardware.cluster import Cluster, Device, Intra, Network, Server
 from simpar.hardware.devices import DevicePreset, load_devices
+from simpar.hardware.instances import InstancePreset, load_instances
+from simpar.hardware.links import LinkPreset, load_links
 from simpar.workload import DTYPE_BYTES, Workload
 
 if TYPE_CHECKING:
-    from simpar.scenario.schema import DeviceSpec, Scenario
+    from simpar.scenario.schema import DeviceSpec, IntraSpec, NetworkSpec, Scenario
 
 
 def build(scenario: Scenario, workload: Workload) -> Cluster:
@@ -23,8 +25,9 @@ def build(scenario: Scenario, workload: Workload) -> Cluster:
 
     ``flops_per_s`` is the peak (``cluster.device.flops``, else the preset's for the element type) times the
     efficiency (``cluster.device.efficiency``, else the preset's for the element type, else 1). It is None
-    where neither is stated, and where both passes were measured: then nothing asks for it. A link's
-    payload rate is ``network.bandwidth`` times ``network.efficiency``.
+    where neither is stated, and where times were measured: then nothing asks for it. A link's payload rate
+    is ``network.bandwidth`` times ``network.efficiency``. ``cluster.instance`` gives the device, the devices
+    of a machine and the links where the scenario leaves them out.
 
     Raises:
         InputError: the preset has no rate for the element type, or no efficiency for it while the scenario
@@ -49,14 +52,38 @@ def build(scenario: Scenario, workload: Workload) -> Cluster:
         if one.worker is not None and one.worker < len(speeds):
             index = one.worker
             speeds = (*speeds[:index], speeds[index] / one.factor, *speeds[index + 1 :])
-    return Cluster(cluster.workers, device, speeds, _server(scenario), _network(scenario))
+    return Cluster(
+        cluster.workers,
+        device,
+        speeds,
+        _server(scenario),
+        _network(scenario),
+        cluster.per_node,
+        _intra(scenario) if cluster.per_node > 1 else None,
+    )
+
+
+def nominal_bandwidth(scenario: Scenario) -> float | None:
+    """Return the bytes per second that ``network.bandwidth`` says or stands for, before its efficiency."""
+    spec, instance = scenario.network, _instance(scenario)
+    if spec is not None and spec.bandwidth is not None:
+        return spec.bandwidth
+    if spec is not None and spec.preset is not None:
+        return load_links()[spec.preset].rate.value
+    return None if instance is None else instance.network.value
+
+
+def _instance(scenario: Scenario) -> InstancePreset | None:
+    name = scenario.cluster.instance
+    return None if name is None else load_instances()[name]
 
 
 def _device(scenario: Scenario, workload: Workload, problems: list[Problem]) -> Device:
-    spec = scenario.cluster.device
+    spec, instance = scenario.cluster.device, _instance(scenario)
     if spec is None:
         return Device("measured", None, None, None, None, None, None)
-    preset = None if spec.preset is None else load_devices()[spec.preset]
+    key = instance.device if spec.preset is None and instance is not None else spec.preset
+    preset = None if key is None else load_devices()[key]
     measured = spec.forward is not None and spec.backward is not None
     memory, memory_bandwidth = spec.memory, spec.memory_bandwidth
     if preset is not None:
@@ -67,9 +94,14 @@ def _device(scenario: Scenario, workload: Workload, problems: list[Problem]) -> 
         forward_s=spec.forward,
         backward_s=spec.backward,
         measured_batch=spec.batch,
-        flops_per_s=None if measured else _rate(scenario, spec, preset, workload.dtype, problems),
+        flops_per_s=None
+        if measured or workload.measured_batch is not None
+        else _rate(scenario, spec, preset, workload.dtype, problems),
         memory_bytes=memory,
         memory_bytes_per_s=memory_bandwidth,
+        half_flops=spec.half_flops or 0.0,
+        launch_s=spec.launch,
+        roofline=spec.roofline,
     )
 
 
@@ -120,19 +152,66 @@ def _rate(
 
 
 def _server(scenario: Scenario) -> Server:
+    """Return the server; threads that share a key make it faster, and fewer keys are worked on at once."""
     spec = scenario.cluster.server
-    return Server(spec.add_rate, spec.update_rate, spec.threads)
+    together = spec.threads_per_key
+    return Server(
+        add_bytes_per_s=None if spec.add_rate is None else spec.add_rate * together,
+        update_bytes_per_s=None if spec.update_rate is None else spec.update_rate * together,
+        threads=spec.threads // together,
+        overhead_s=spec.overhead,
+    )
 
 
 def _network(scenario: Scenario) -> Network | None:
-    spec = scenario.network
-    if spec is None:
+    spec, instance = scenario.network, _instance(scenario)
+    bandwidth = nominal_bandwidth(scenario)
+    if bandwidth is None:
         return None
-    server_bandwidth = spec.bandwidth if spec.server_bandwidth is None else spec.server_bandwidth
+    link = _link(spec, None if instance is None else instance.inter)
+    if spec is None:
+        assert link is not None, "an instance names its link"
+        rate = bandwidth * link.efficiency.value
+        return Network(rate, rate, link.latency.value, 0.0, "fair")
+    server_bandwidth = bandwidth if spec.server_bandwidth is None else spec.server_bandwidth
+    efficiency = _efficiency(spec, link)
     return Network(
-        bytes_per_s=spec.bandwidth * spec.efficiency,
-        server_bytes_per_s=server_bandwidth * spec.efficiency,
-        latency_s=spec.latency,
+        bytes_per_s=bandwidth * efficiency,
+        server_bytes_per_s=server_bandwidth * efficiency,
+        latency_s=_latency(spec, link),
         overhead_s=spec.overhead,
         sharing=spec.sharing,
     )
+
+
+def _intra(scenario: Scenario) -> Intra:
+    """Return the links between the devices of a machine."""
+    network, instance = scenario.network, _instance(scenario)
+    spec = network.intra if network is not None else None
+    link = _link(spec, None if instance is None else instance.intra)
+    if spec is None:
+        assert link is not None, "the scenario was checked: machines of several devices have links inside"
+        return Intra(link.bytes_per_s, link.latency.value, 0.0)
+    bandwidth = spec.bandwidth
+    if bandwidth is None:
+        assert link is not None, "the scenario was checked: links have a rate"
+        bandwidth = link.rate.value
+    return Intra(bandwidth * _efficiency(spec, link), _latency(spec, link), spec.overhead)
+
+
+def _link(spec: NetworkSpec | IntraSpec | None, of_instance: str | None) -> LinkPreset | None:
+    """Return the preset that the scenario names, or else that of its instance; None without either."""
+    name = of_instance if spec is None or spec.preset is None else spec.preset
+    return None if name is None else load_links()[name]
+
+
+def _efficiency(spec: NetworkSpec | IntraSpec, link: LinkPreset | None) -> float:
+    if spec.efficiency is not None:
+        return spec.efficiency
+    return 1.0 if link is None else link.efficiency.value
+
+
+def _latency(spec: NetworkSpec | IntraSpec, link: LinkPreset | None) -> float:
+    if spec.latency is not None:
+        return spec.latency
+    return 0.0 if link is None else link.latency.value

@@ -5,6 +5,28 @@
 """
 
 from simpar.program.builder import MOST_TASKS, ProgramBuilder
-from simpar.program.graph import NODE_TASK, SHORTEST_S, Link, Op, Program, Resource
+from simpar.program.graph import (
+    NODE_BATCH,
+    NODE_JOIN,
+    NODE_TASK,
+    SHORTEST_S,
+    Batch,
+    Link,
+    Op,
+    Program,
+    Resource,
+)
 
-__all__ = ["MOST_TASKS", "NODE_TASK", "SHORTEST_S", "Link", "Op", "Program", "ProgramBuilder", "Resource"]
+__all__ = [
+    "MOST_TASKS",
+    "NODE_BATCH",
+    "NODE_JOIN",
+    "NODE_TASK",
+    "SHORTEST_S",
+    "Batch",
+    "Link",
+    "Op",
+    "Program",
+    "ProgramBuilder",
+    "Resource",
+]

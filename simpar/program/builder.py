@@ -7,13 +7,24 @@ Sizes are bytes, times seconds, rates bytes per second.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simpar.errors import ProgramError
-from simpar.program.graph import NODE_TASK, SHORTEST_S, Link, Op, Program, Resource
+from simpar.program.graph import (
+    NODE_BATCH,
+    NODE_JOIN,
+    NODE_TASK,
+    SHORTEST_S,
+    Batch,
+    Link,
+    Op,
+    Program,
+    Resource,
+)
 
 MOST_TASKS = 1_000_000
 """Tasks in a template beyond which it would fill a laptop's memory before anything ran."""
@@ -36,6 +47,8 @@ class ProgramBuilder:
         self._rows: list[tuple[str, Op, int, float, float, float, float, int, int]] = []
         self._edges: list[tuple[int, int, int, float, bool]] = []
         self._durations: dict[int, NDArray[np.float64]] = {}
+        self._joins: dict[int, int] = {}
+        self._batches: dict[int, Batch] = {}
         self._messages = 0
         self._tail_lag: dict[int, float] = {}
 
@@ -114,6 +127,39 @@ class ProgramBuilder:
         """Add a task that takes no time and no resource: it waits for all of *after*."""
         return self.task(name, op or Op("gather"), after=after)
 
+    def join(self, name: str, after: Sequence[int], k: int, op: Op | None = None) -> int:
+        """Add a task without time that waits, in each iteration, for the first *k* of *after* only."""
+        index = self.gather(name, after, op)
+        self._joins[index] = k
+        return index
+
+    def batch(
+        self,
+        name: str,
+        after: Sequence[int],
+        mode: str = "count",
+        *,
+        count: int = 1,
+        timeout_s: float = 0.0,
+        window: int = 1,
+        at_once: bool = False,
+    ) -> int:
+        """Add a node that gathers the ends of *after*; say with :meth:`answer` what a batch sets off.
+
+        See :class:`Batch` for what the arguments mean.
+        """
+        index = self.gather(name, after, Op("batch"))
+        senders = tuple(sorted(after))
+        nobody = tuple(-1 for _ in senders)
+        self._batches[index] = Batch(mode, -1, senders, nobody, count, timeout_s, window, at_once)
+        return index
+
+    def answer(self, batch: int, update: int, replies: Mapping[int, int] | None = None) -> None:
+        """Let every batch gathered by *batch* run *update* and then, by sender, release *replies*."""
+        made = self._batches[batch]
+        by_sender = tuple((replies or {}).get(sender, -1) for sender in made.senders)
+        self._batches[batch] = replace(made, update=update, replies=by_sender)
+
     def message(
         self,
         name: str,
@@ -127,19 +173,24 @@ class ProgramBuilder:
         overhead: float = 0.0,
         stream: int = 0,
         after: Sequence[int] = (),
+        priority: int | None = None,
     ) -> tuple[int, int]:
         """Add a message of *n_bytes* from *source* to *target* over *links*, and return (first, last) task.
 
         What the message waits for goes before *first*; what waits for the message goes after *last*.
+
+        A message without bytes and overhead, or without links, is empty: it takes its latency.
 
         Args:
             links: (name, bytes per second) of each link on the way, in order.
             latency: seconds over the whole path.
             overhead: seconds on its channel before the bytes.
             stream: messages of one (source, target, stream) go first in, first out.
+            priority: where one is given, the lowest goes first; all on its channel or links need one.
         """
+        discipline, place = ("fifo", 0) if priority is None else ("priority", priority)
         number, self._messages = self._messages, self._messages + 1
-        if n_bytes <= 0 and overhead <= 0:
+        if not links or (n_bytes <= 0 and overhead <= 0):
             empty = self._row(name, op, -1, message=number, latency=latency)
             self._tail_lag[empty] = latency
             for before in after:
@@ -148,10 +199,8 @@ class ProgramBuilder:
         if self.sharing == "fair":
             route = tuple(self.link(*link) for link in links)
             channel = f"{source}>{target}" + (f"#{stream}" if stream else "")
-            resource = self.resource(channel, "channel", route=route)
-            only = self._row(
-                name, op, resource, 0.0, n_bytes, overhead=overhead, latency=latency, message=number
-            )
+            resource = self.resource(channel, "channel", route=route, discipline=discipline)
+            only = self._row(name, op, resource, 0.0, n_bytes, overhead, latency, number, place)
             for before in after:
                 self.edge(before, only)
             return only, only
@@ -159,19 +208,21 @@ class ProgramBuilder:
         before_s = 0.0  # what the bytes take on the hop before
         for hop, (link_name, rate) in enumerate(links):
             link = self.link(link_name, rate)
-            resource = self.resource(link_name, "link", route=(link,))
+            resource = self.resource(link_name, "link", route=(link,), discipline=discipline)
             bytes_s = n_bytes / rate
             seconds = max(SHORTEST_S, bytes_s + (overhead if hop == 0 else 0.0))
-            here = self._row(
-                f"{name}@{link_name}", op, resource, seconds, n_bytes, latency=latency, message=number
-            )
+            hop_name = f"{name}@{link_name}"
+            here = self._row(hop_name, op, resource, seconds, n_bytes, 0.0, latency, number, place)
             if hop == 0:
                 first = here
                 for before in after:
                     self.edge(before, here)
             else:
                 wait = latency + overhead if hop == 1 else 0.0
-                self.edge(last, here, lag=wait + max(0.0, before_s - bytes_s), at_start=True)
+                behind = wait + max(0.0, before_s - bytes_s)
+                if priority is not None:
+                    behind = max(behind, SHORTEST_S)  # a start reaches nothing at once by priority
+                self.edge(last, here, lag=behind, at_start=True)
             last, before_s = here, bytes_s
         if len(links) == 1:
             self._tail_lag[last] = latency
@@ -187,6 +238,9 @@ class ProgramBuilder:
 
     def build(self, meta: Mapping[str, Any] | None = None) -> Program:
         """Return the program."""
+        node = np.full(len(self._rows), NODE_TASK, dtype=np.int8)
+        node[list(self._joins)] = NODE_JOIN
+        node[list(self._batches)] = NODE_BATCH
         columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * 9
         edges = list(zip(*self._edges, strict=True)) if self._edges else [()] * 5
         return Program(
@@ -203,12 +257,14 @@ class ProgramBuilder:
             latency=np.array(columns[6], dtype=np.float64),
             message=np.array(columns[7], dtype=np.int32),
             priority=np.array(columns[8], dtype=np.int32),
-            node=np.full(len(self._rows), NODE_TASK, dtype=np.int8),
+            node=node,
             source=np.array(edges[0], dtype=np.int32),
             target=np.array(edges[1], dtype=np.int32),
             distance=np.array(edges[2], dtype=np.int32),
             lag=np.array(edges[3], dtype=np.float64),
             at_start=np.array(edges[4], dtype=np.bool_),
             durations=self._durations,
+            joins=self._joins,
+            batches=self._batches,
             meta=dict(meta or {}),
         )

@@ -7,22 +7,15 @@ without them the order in which an engine happens to look at things would show.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Protocol
 
 import numpy as np
 
 from simpar.errors import Problem
-from simpar.program.graph import NODE_TASK, SHORTEST_S, Program
+from simpar.program.check_nodes import Say, check_nodes
+from simpar.program.graph import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
 
 MOST_NAMED = 8
 """Tasks named in one problem; a cycle of thousands is not more helpful than its beginning."""
-
-
-class Say(Protocol):
-    """Note one problem."""
-
-    def __call__(self, path: str, message: str, fix: str = "") -> None:
-        """Note that *message* is wrong with what *path* names."""
 
 
 def check(program: Program) -> list[Problem]:
@@ -62,6 +55,9 @@ def check(program: Program) -> list[Problem]:
     if found:
         return found
     _check_resources(program, say)
+    check_nodes(program, say)
+    if found and (program.joins or program.batches):
+        return found  # a batch may name tasks that do not exist
     _check_order(program, say)
     _check_messages(program, say)
     return found
@@ -75,8 +71,10 @@ def _check_numbers(program: Program, say: Say) -> None:
     for task, values in program.durations.items():
         if not 0 <= task < len(program.tasks):
             say(f"durations[{task}]", "there is no such task")
-        elif len(values) < program.iterations:
-            say(program.tasks[task], f"{len(values)} durations for {program.iterations} iterations")
+        elif len(values) < program.most_runs(task):
+            runs = program.most_runs(task)
+            what = "iterations" if runs == program.iterations else "updates that there may be"
+            say(program.tasks[task], f"{len(values)} durations for {runs} {what}")
         elif not (np.isfinite(values) & (values >= SHORTEST_S)).all():
             say(program.tasks[task], "a duration is shorter than 1 ps, infinite or not a number")
     for edge in np.flatnonzero(~(np.isfinite(program.lag) & (program.lag >= 0)))[:MOST_NAMED]:
@@ -118,7 +116,7 @@ def _check_resources(program: Program, say: Say) -> None:
             say(resource.name, "a channel has a route of one link or more, and capacity 1")
     for task, name in enumerate(program.tasks):
         r = int(program.resource[task])
-        if program.node[task] != NODE_TASK:
+        if program.node[task] not in (NODE_TASK, NODE_JOIN, NODE_BATCH):
             say(name, f"nodes of kind {program.node[task]} are not known")
         if not -1 <= r < len(program.resources):
             say(name, f"there is no resource {r}")
@@ -166,6 +164,14 @@ def _check_order(program: Program, say: Say) -> None:
                 "leaves the start of a task on a priority resource without delay",
                 "a lag above 0",
             )
+    for node, batch in program.batches.items():
+        steps = [(node, batch.update), *((batch.update, reply) for reply in batch.replies if reply >= 0)]
+        for u, v in steps:
+            following[u].append(v)
+            awaited[v] += 1
+            if u >= v:
+                arrow = f"{program.tasks[u]} -> {program.tasks[v]}"
+                say(arrow, "ranks fall from a batch to its update to its replies", "add them in this order")
     ready = [task for task in range(len(program.tasks)) if awaited[task] == 0]
     done = 0
     while ready:

@@ -18,6 +18,13 @@ The meaning of a program, which every engine keeps to the last bit:
 * *Instant*: at one point in time all ends, lags and tasks without time settle first; then resources
   are granted one at a time, in ascending rank over all of them, settling again after each; the
   network changes its rates once, last.
+* A *join* (``NODE_JOIN``, k of n) fires iteration m at its k-th token of m, in the order of (time, rank
+  of the sender). What comes later is dropped: it counts for no other iteration.
+* A *batch* (``NODE_BATCH``) gathers tokens of any iteration, in the order of (time, rank of the sender,
+  iteration), until its rule closes it; then its *update* runs. The b-th update has iteration b, and when it
+  ends, the *reply* of each member gets a token with the member's own iteration: see :class:`Batch`. In an
+  instant, the batch has its turn by its own rank among the grants, for tokens first and its timer then.
+  Where nothing else can happen any more, batches that wait for more are closed short.
 
 Sizes are bytes, times seconds, rates bytes per second. Start with :class:`simpar.program.ProgramBuilder`.
 """
@@ -30,6 +37,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +50,16 @@ FORMAT = 1
 """Version of the file that :meth:`Program.save` writes."""
 
 NODE_TASK = 0
-"""Waits for all its tokens; the only kind so far. Joins of k of n, batches and dispatch get others."""
+"""Waits for all its tokens."""
+
+NODE_JOIN = 1
+"""Waits for the first k of its tokens; takes no time."""
+
+NODE_BATCH = 2
+"""Gathers tokens for an update; has no instances of its own."""
+
+BATCH_MODES = ("count", "drain", "timeout")
+"""What closes a batch."""
 
 SHORTEST_S = 1e-12
 """No task that occupies a resource takes less: a zero-time task on a FIFO resource breaks its order."""
@@ -87,11 +104,13 @@ class Op:
     """
 
     kind: str
-    """``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``reduce_scatter``, ``all_gather``,
-    ``all_reduce``, ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
+    """``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``merge`` and ``hand`` (gradients to, and
+    parameters from, the first device of a machine), ``reduce_scatter``, ``all_gather``, ``all_reduce``,
+    ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
 
     worker: int = -1
-    """The worker whose work this is: the sender of a push, the receiver of a pull, the sender in a ring."""
+    """The worker whose work this is: the sender of a push or merge, the receiver of a pull or what is handed
+    to it, the sender in a ring."""
 
     server: int = -1
     """The parameter server concerned."""
@@ -112,6 +131,34 @@ class Op:
     """Step of a collective."""
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How a batch node gathers, and what it sets off. Tasks are indices."""
+
+    mode: str
+    """``count`` closes at the *count*-th token; ``timeout`` then, or *timeout_s* after the first; ``drain``
+    asks for its update at the first token and takes in what comes until the update starts, that instant
+    included."""
+
+    update: int
+    """The task that runs once a batch. It has as many instances as there were batches, and no edges."""
+
+    senders: tuple[int, ...]
+    """Whose ends bring tokens, ascending: the sources of the edges into the node."""
+
+    replies: tuple[int, ...]
+    """By sender, the task that gets a token when the update has ended; -1 where none does."""
+
+    count: int = 1
+    timeout_s: float = 0.0
+
+    window: int = 1
+    """Iterations of one sender that may be without a reply at once; it bounds what can ever gather."""
+
+    at_once: bool = False
+    """Whether members that do not fill the batch are answered as they come, before the update."""
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """The template of one iteration as columns, one row a task, and one row an edge.
@@ -121,7 +168,7 @@ class Program:
     ``overhead`` float64[T] (seconds on its channel before the bytes), ``latency`` float64[T]
     (seconds from the last byte sent to the last byte there, counted once a message),
     ``message`` int32[T] (tasks that are hops of one message share a number; -1: none),
-    ``priority`` int32[T], ``node`` int8[T].
+    ``priority`` int32[T], ``node`` int8[T] (``NODE_TASK``, ``NODE_JOIN``, ``NODE_BATCH``).
 
     Columns by edge (E of them): ``source``, ``target``, ``distance`` int32[E], ``lag`` float64[E],
     ``at_start`` bool[E] (the token leaves when the source starts, not when it ends).
@@ -147,11 +194,15 @@ class Program:
     lag: NDArray[np.float64]
     at_start: NDArray[np.bool_]
     durations: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
-    """Tasks whose ``seconds`` differ by iteration: float64[iterations]."""
+    """Tasks whose ``seconds`` differ by iteration: float64[:meth:`most_runs`]."""
     lags: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
     """Edges whose ``lag`` differs by iteration of the target: float64[iterations]."""
     stretch: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
     """Messages on channels whose bytes take a factor longer, by iteration: float64[iterations]."""
+    joins: Mapping[int, int] = field(default_factory=dict)
+    """How many tokens each join waits for."""
+    batches: Mapping[int, Batch] = field(default_factory=dict)
+    """What each batch node gathers."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Facts about the strategy that compiled it, plain JSON; see :func:`simpar.strategies.compile`."""
 
@@ -188,6 +239,16 @@ class Program:
             strict=True,
         )
 
+    @cached_property
+    def batch_of_update(self) -> dict[int, int]:
+        """The batch node that each update task belongs to."""
+        return {batch.update: node for node, batch in self.batches.items()}
+
+    def most_runs(self, task: int) -> int:
+        """Return how many instances *task* may have: one an iteration, or an update one a token at most."""
+        node = self.batch_of_update.get(task)
+        return self.iterations if node is None else self.iterations * len(self.batches[node].senders)
+
     def is_flow(self, task: int) -> bool:
         """Say whether *task* transmits bytes over a fairly shared channel."""
         r = int(self.resource[task])
@@ -214,7 +275,8 @@ class Program:
         Checked: sizes of the columns, indices within range, finite and non-negative times and
         bytes, unique names, no cycle at distance 0, ranks that rise along every zero-delay path, a lag
         on start edges to a later iteration or from a priority resource, no task on a resource that
-        takes no time, and that every message carries the same bytes over each of its hops.
+        takes no time, that every message carries the same bytes over each of its hops, that joins wait for
+        no more tokens than come, and that batches can fill, update and reply.
         """
         from simpar.program.check import check
 
@@ -229,7 +291,12 @@ class Program:
     # -- files ---------------------------------------------------------------------------------
 
     def _header(self) -> dict[str, Any]:
-        return {
+        nodes: dict[str, Any] = {}  # only where there are any: what has none keeps its digest
+        if self.joins:
+            nodes["joins"] = {str(task): k for task, k in sorted(self.joins.items())}
+        if self.batches:
+            nodes["batches"] = {str(task): asdict(batch) for task, batch in sorted(self.batches.items())}
+        return nodes | {
             "format": FORMAT,
             "name": self.name,
             "iterations": self.iterations,
@@ -312,6 +379,11 @@ class Program:
             durations=varying["durations"],
             lags=varying["lags"],
             stretch=varying["stretch"],
+            joins={int(task): k for task, k in header.get("joins", {}).items()},
+            batches={
+                int(task): Batch(**{**b, "senders": tuple(b["senders"]), "replies": tuple(b["replies"])})
+                for task, b in header.get("batches", {}).items()
+            },
             meta=header["meta"],
             **{name: columns[name] for name in _COLUMNS},
         )

@@ -23,11 +23,13 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     if "staleness" in meta:
         words.append(f"staleness {meta['staleness']}")
     if "servers" in meta:
-        words.append(_count(meta["servers"], "server"))
+        words.append(_count(meta["servers"], "colocated server" if meta.get("colocate") else "server"))
         if meta["placement"] != "sliced" or "placement" in options:
             words.append(str(meta["placement"]).replace("_", " "))
         if options.get("slice_bytes") is not None:
             words.append(f"slices of {size(options['slice_bytes'])}")
+        if meta.get("pushers", meta["workers"]) < meta["workers"]:
+            words.append("local merge")
     if "stages" in meta:
         words.append(
             f"{_count(meta['stages'], 'stage')} x {_count(meta['microbatches'], 'microbatch', 'es')}"
@@ -48,6 +50,19 @@ def size(n_bytes: float) -> str:
         if n_bytes >= factor and n_bytes % factor == 0:
             return f"{n_bytes // factor:.0f} {unit}"
     return spell(n_bytes, "size")
+
+
+def memory_parts(memory: Mapping[str, float]) -> str:
+    """Return what memory is for, the parts that there are.
+
+    >>> memory_parts({"parameters_bytes": 2e6, "optimizer_bytes": 0.0, "activations_bytes": 5e6})
+    'parameters 2 MB + activations 5 MB'
+    """
+    return " + ".join(
+        f"{name.removesuffix('_bytes')} {spell(n_bytes, 'size')}"
+        for name, n_bytes in memory.items()
+        if n_bytes
+    )
 
 
 def _count(number: int, thing: str, plural: str = "s") -> str:

@@ -6,7 +6,8 @@ Two clocks, said by ``program.meta["clock"]``:
   between successive updates, averaged over the measured iterations (those after the warm-up).
 * ``async``: every update task applies one worker's gradients. With t0 the last worker's apply of
   iteration ``warmup`` and t1 the first worker's last, ``step_s`` is workers x (t1 - t0) / gradients
-  applied in (t0, t1].
+  applied in (t0, t1]. Where ``meta["pushers"]`` machines push for all their workers, they take the workers'
+  place here, and each apply counts as the gradients of all that it pushes for.
 
 *Staleness* of a gradient: the server's version just before its apply, minus the version when the
 worker's own previous apply finished, per worker, server and key. So over a run the sum of staleness is
@@ -100,6 +101,10 @@ class Measured:
         self.program: Program = trace.program
         meta = self.program.meta
         self.workers: int = meta["workers"]
+        self.pushers: int = meta.get("pushers", self.workers)
+        """How many go their own pace: workers, or machines that push for theirs."""
+        self.share: int = self.workers // self.pushers
+        """Workers that each of them pushes for; those of the first are 0 to share - 1, and so on."""
         self.warmup: int = meta["warmup"]
         self.updates: list[int] = meta["updates"]
         self.is_async: bool = meta["clock"] == "async"
@@ -108,17 +113,17 @@ class Measured:
 
     @cached_property
     def update_s(self) -> NDArray[np.float64]:
-        """When each update was complete: float64[iterations], or [iterations, workers] by worker (async)."""
+        """When each update was complete: float64[iterations], or [iterations, pushers] by pusher (async)."""
         trace, iterations = self.trace, self.program.iterations
         rows = trace.rows_of(self.updates)
         if not self.is_async:
             ends = np.full(iterations, -np.inf)
             np.maximum.at(ends, trace.iteration[rows], trace.end_s[rows])
             return ends
-        worker = np.array([op.worker for op in self.program.ops])
-        by_worker = np.full((iterations, self.workers), -np.inf)
-        np.maximum.at(by_worker, (trace.iteration[rows], worker[trace.task[rows]]), trace.end_s[rows])
-        return by_worker
+        pusher = np.array([op.worker // self.share for op in self.program.ops])
+        by_pusher = np.full((iterations, self.pushers), -np.inf)
+        np.maximum.at(by_pusher, (trace.iteration[rows], pusher[trace.task[rows]]), trace.end_s[rows])
+        return by_pusher
 
     @cached_property
     def since_s(self) -> float:
@@ -145,7 +150,8 @@ class Measured:
         """Gradients applied in (since, until], a whole step's being one a worker."""
         if not self.is_async:
             return (self.program.iterations - self.warmup) * self.workers
-        return int(np.count_nonzero((self.update_s > self.since_s) & (self.update_s <= self.until_s)))
+        inside = (self.update_s > self.since_s) & (self.update_s <= self.until_s)
+        return self.share * int(np.count_nonzero(inside))
 
     @cached_property
     def steps(self) -> float:
@@ -181,10 +187,10 @@ class Measured:
                 found.append(Window(start, float(self.update_s[m]), self._last_row(m), f"iteration {m}"))
             return found
         for m in range(1, self.program.iterations):
-            for worker in range(self.workers):
-                end = float(self.update_s[m, worker])
+            for pusher in range(self.pushers):
+                end = float(self.update_s[m, pusher])
                 if self.since_s < end <= self.until_s:
-                    start = float(self.update_s[m - 1, worker])
+                    start, worker = float(self.update_s[m - 1, pusher]), pusher * self.share
                     found.append(Window(start, end, self._last_row(m, worker), f"w{worker}, iteration {m}"))
         return found
 
@@ -256,9 +262,9 @@ class Measured:
         trace = self.trace
         after = np.flatnonzero((trace.resource == device) & (trace.start_s >= self.until_s))
         if self.is_async:
-            worker = int(self.program.resources[device].name[1:])
-            m = int(np.flatnonzero(self.update_s[:, worker] >= self.until_s)[0])
-            update = self._last_row(m, worker)
+            pusher = int(self.program.resources[device].name[1:]) // self.share
+            m = int(np.flatnonzero(self.update_s[:, pusher] >= self.until_s)[0])
+            update = self._last_row(m, pusher * self.share)
             if not len(after):
                 return update
             first = int(after[np.argmin(trace.start_s[after])])
@@ -320,7 +326,7 @@ class Measured:
         return [float(seconds) / self.steps for seconds in self._computed_s.sum(axis=1)]
 
     def _slowest_s(self) -> float:
-        """Return the seconds that the slowest device of an iteration, whichever it is, computes on average."""
+        """Return the seconds that the slowest device of each iteration computes, on average."""
         computed = self._computed_s
         return float(computed.max(axis=0).sum()) / self.steps if len(computed) else 0.0
 

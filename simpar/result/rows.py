@@ -86,6 +86,8 @@ class Row:
     memory_bytes: float
     """Of the device that needs most."""
     memory_limit_bytes: float | None
+    memory: Mapping[str, float] = field(default_factory=dict)
+    """What ``memory_bytes`` is the sum of, by use: ``parameters_bytes`` and so on."""
     step_s: float | None = None
     samples_per_s: float | None = None
     speedup: float | None = None
@@ -166,6 +168,7 @@ class Row:
                 {"name": use.name, "busy_frac": use.busy_frac, "bytes": use.bytes} for use in self.resources
             ],
             "memory_bytes": self.memory_bytes,
+            "memory": dict(self.memory),
             "usd_per_hour": self.usd_per_hour,
             "usd_per_epoch": self.usd_per_epoch,
             "usd_per_step": self.usd_per_step,
@@ -173,6 +176,36 @@ class Row:
             "intervals": self.intervals and {name: one.to_dict() for name, one in self.intervals.items()},
             "notes": list(self.notes),
         }
+
+
+_FIGURES = ("step_s", "samples_per_s", "samples_per_s_per_worker", "speedup", "efficiency")
+_MONEY = ("usd_per_hour", "usd_per_epoch", "usd_per_million_samples")
+_PERCENTILES = ("p5", "p50", "p95")
+
+CSV_HEADER = (
+    *("rank", "name", "kind", "label", "fits", "workers"),
+    *_FIGURES,
+    *BREAKDOWN,
+    *("staleness_mean", "memory_bytes"),
+    *_MONEY,
+    *(f"step_s_{one}" for one in _PERCENTILES),
+)
+"""Columns of a row as CSV, with units in their names."""
+
+
+def csv_cells(row: Row) -> list[Any]:
+    """Return *row* in the columns of :data:`CSV_HEADER`; None is an empty cell."""
+    parts = row.breakdown or {}
+    steps = row.intervals.get("step_s") if row.intervals else None
+    return [
+        *(row.rank, row.name, row.kind, row.label, row.fits, row.workers),
+        *(getattr(row, figure) for figure in _FIGURES),
+        *(parts.get(part) for part in BREAKDOWN),
+        row.staleness.mean if row.staleness else None,
+        row.memory_bytes,
+        *(getattr(row, figure) for figure in _MONEY),
+        *(getattr(steps, one, None) for one in _PERCENTILES),
+    ]
 
 
 class Comparison(Mapping[str, Row]):
@@ -247,41 +280,9 @@ class Comparison(Mapping[str, Row]):
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the table as CSV with units in its header, and write it to *path* if one is given."""
         out = io.StringIO()
-        figures = ("step_s", "samples_per_s", "samples_per_s_per_worker", "speedup", "efficiency")
-        header = ["rank", "name", "kind", "label", "fits", "workers", *figures, *BREAKDOWN]
-        header += [
-            "staleness_mean",
-            "memory_bytes",
-            "usd_per_hour",
-            "usd_per_epoch",
-            "usd_per_million_samples",
-            "step_s_p5",
-            "step_s_p50",
-            "step_s_p95",
-        ]
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
-        for row in self.rows:
-            parts = row.breakdown or {}
-            steps = row.intervals.get("step_s") if row.intervals else None
-            writer.writerow(
-                [
-                    row.rank,
-                    row.name,
-                    row.kind,
-                    row.label,
-                    row.fits,
-                    row.workers,
-                    *(getattr(row, figure) for figure in figures),
-                    *(parts.get(part) for part in BREAKDOWN),
-                    row.staleness.mean if row.staleness else None,
-                    row.memory_bytes,
-                    row.usd_per_hour,
-                    row.usd_per_epoch,
-                    row.usd_per_million_samples,
-                    *((steps.p5, steps.p50, steps.p95) if steps else (None, None, None)),
-                ]
-            )
+        writer.writerow(CSV_HEADER)
+        writer.writerows(csv_cells(row) for row in self.rows)
         if path is not None:
             part = Path(f"{os.fspath(path)}.part")
             try:

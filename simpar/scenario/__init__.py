@@ -5,7 +5,7 @@ Quantities come out in SI units (seconds, bytes, bytes per second, FLOP). Start 
 """
 
 from simpar.scenario.json_schema import json_schema
-from simpar.scenario.loading import load, load_profile
+from simpar.scenario.loading import change, load, load_profile
 from simpar.scenario.options import (
     KINDS,
     AllreduceOptions,
@@ -21,6 +21,7 @@ from simpar.scenario.schema import (
     ClusterSpec,
     DataSpec,
     DeviceSpec,
+    IntraSpec,
     LayerSpec,
     ModelSpec,
     NetworkSpec,
@@ -40,6 +41,7 @@ __all__ = [
     "ClusterSpec",
     "DataSpec",
     "DeviceSpec",
+    "IntraSpec",
     "LayerSpec",
     "ModelSpec",
     "NetworkSpec",
@@ -54,6 +56,7 @@ __all__ = [
     "SspOptions",
     "Strategy",
     "ValidateSpec",
+    "change",
     "json_schema",
     "load",
     "load_profile",

@@ -12,8 +12,10 @@ from typing import Any
 
 from simpar.scenario.options import KINDS
 from simpar.scenario.overrides import strategy_names
+from simpar.scenario.presets import INSTANCE_DEVICES
 from simpar.scenario.report import EXAMPLES, Report
-from simpar.scenario.schema import ProfileFile
+from simpar.scenario.schema import ProfileFile, count_workers, devices_per_node
+from simpar.scenario.shape_checks import check_shape
 from simpar.scenario.variation import check_variation
 from simpar.scenario.words import Path
 from simpar.units import Kind, parse, shown
@@ -29,15 +31,27 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
     model, cluster = _section(data, "model"), _section(data, "cluster")
     if model is not None:
         _check_model(model, cluster, report)
+        check_shape(model, report)
         check_layers(model.get("layers"), ("model", "layers"), report)
     if cluster is not None:
         _check_cluster(cluster, report)
     if model is not None and cluster is not None:
         _check_device(model, cluster, report, profile)
     _check_network(data, report)
+    workers = count_workers(cluster) if cluster is not None and report.clean(*_COUNTS) else None
     variation = _section(data, "variation")
     if variation is not None:
-        check_variation(variation, cluster.get("workers") if cluster else None, report)
+        check_variation(variation, workers, report)
+    if isinstance(data.get("strategies"), list):
+        for index, item in enumerate(data["strategies"]):
+            if isinstance(item, dict) and len(item) == 1:
+                kind, options = next(iter(item.items()))
+                if isinstance(options, dict):
+                    pushers = workers
+                    if workers is not None and cluster is not None and options.get("local_merge") is True:
+                        pushers = workers // (devices_per_node(cluster) or 1)
+                    _check_servers(kind, options, pushers, ("strategies", index), report)
+    _check_links(data, report)
 
 
 def check_layers(layers: Any, path: Path, report: Report) -> None:
@@ -106,28 +120,45 @@ def _check_model(model: Data, cluster: Data | None, report: Report) -> None:
     if timed and batches == ["global_batch"]:
         said = "layer times belong to the batch of one worker"
         report.add(("model", "global_batch"), said, "write 'batch:' instead", key=True)
-    workers: Any = cluster.get("workers") if cluster else None
+    workers = count_workers(cluster) if cluster else None
     whole: Any = model.get("global_batch")
-    paths = ("model", "global_batch"), ("cluster", "workers")
-    if _count(whole) and _count(workers) and report.clean(*paths) and whole % workers:
+    paths = ("model", "global_batch"), *_COUNTS
+    if _count(whole) and workers and report.clean(*paths) and whole % workers:
         up = -(-whole // workers) * workers
         said = f"{whole} samples do not divide by {workers} workers"
         report.add(paths[0], said, f"write {up - workers} or {up}" if up > workers else f"write {up}")
 
 
+_COUNTS: tuple[Path, ...] = tuple(
+    ("cluster", key) for key in ("workers", "nodes", "devices_per_node", "instance")
+)
+"""Settings that the number of workers follows from."""
+
+
 def _check_cluster(cluster: Data, report: Report) -> None:
-    """Note speeds that do not match the number of workers."""
-    speed, workers = cluster.get("speed"), cluster.get("workers")
-    paths = ("cluster", "speed"), ("cluster", "workers")
-    if (
-        isinstance(speed, list)
-        and speed
-        and _count(workers)
-        and report.clean(*paths)
-        and len(speed) != workers
-    ):
+    """Note machines counted twice or not evenly, and speeds that do not match the number of workers."""
+    _keep_one(("cluster",), [key for key in ("workers", "nodes") if key in cluster], report)
+    if not report.clean(*_COUNTS):
+        return
+    workers, per_node = count_workers(cluster), devices_per_node(cluster)
+    if workers is None or per_node is None:
+        return
+    if workers % per_node:
+        said = f"{workers} workers do not fill machines of {per_node} devices"
+        below, above = workers // per_node * per_node, -(-workers // per_node) * per_node
+        fix = f"write {below} or {above}" if below else f"write {above}, or devices_per_node: {workers}"
+        report.add(("cluster", "workers"), said, fix)
+    speed = cluster.get("speed")
+    if isinstance(speed, list) and speed and report.clean(("cluster", "speed")) and len(speed) != workers:
         said = f"{len(speed)} speeds are given for {workers} workers"
-        report.add(paths[0], said, "write one speed for each worker")
+        report.add(("cluster", "speed"), said, "write one speed for each worker")
+    server = _section(cluster, "server") or {}
+    threads, together = server.get("threads", 1), server.get("threads_per_key", 1)
+    here = ("cluster", "server", "threads_per_key")
+    if _count(threads) and _count(together) and threads % together and report.clean(here):
+        said = f"{threads} threads do not divide by {together}"
+        divisor = max(one for one in range(1, min(threads, together) + 1) if threads % one == 0)
+        report.add(here, said, f"write {divisor}, or other 'threads'")
 
 
 def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFile | None) -> None:
@@ -140,6 +171,7 @@ def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFi
     device = device or {}
     times = [key for key in ("forward", "backward") if key in device]
     rates = [key for key in ("preset", "flops") if key in device]
+    hosted = cluster.get("instance") is not None  # a machine whose device is known
     if len(times) == 1:
         other = "backward" if times == ["forward"] else "forward"
         report.add(here, f"{times[0]!r} is given without {other!r}", f"write '{other}: {EXAMPLES[other]}'")
@@ -149,9 +181,12 @@ def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFi
     elif times and "efficiency" in device:
         said = "'efficiency' does nothing beside measured times"
         report.add((*here, "efficiency"), said, "remove it", key=True)
-    elif "efficiency" in device and not rates:
+    elif "efficiency" in device and not rates and not hosted:
         said = "'efficiency' does nothing without 'flops' or 'preset'"
         report.add((*here, "efficiency"), said, "write 'flops: 312 TFLOP/s' or remove it", key=True)
+    if device.get("roofline") is True and rates == ["flops"] and "memory_bandwidth" not in device:
+        said = "'roofline' needs the bandwidth of the device's memory"
+        report.add((*here, "roofline"), said, "write 'memory_bandwidth: 900 GB/s'", key=True)
     if "batch" in device and not times:
         said = "'batch' does nothing without 'forward' and 'backward'"
         report.add((*here, "batch"), said, "remove it", key=True)
@@ -161,7 +196,7 @@ def _check_device(model: Data, cluster: Data, report: Report, profile: ProfileFi
         report.add((*here, times[0]), said, "remove 'forward' and 'backward' here", key=True)
     if measured is None or not report.clean(("model", "profile")):
         return  # cannot be judged
-    if not measured and not times and not rates and report.clean(here):
+    if not measured and not times and not rates and not hosted and report.clean(here):
         fix = "write 'device: {forward: 60 ms, backward: 120 ms}' or 'device: v100'"
         where = here if "device" in cluster else ("cluster",)
         report.add(where, "needs a device with times, a preset or a FLOP rate", fix)
@@ -184,7 +219,7 @@ def _measured(model: Data, profile: ProfileFile | None) -> str | None:
 
 def _check_network(data: Data, report: Report) -> None:
     """Note a missing network where a strategy sends messages."""
-    if "network" in data:
+    if "network" in data or _instance(data) is not None:
         return
     items = data.get("strategies")
     if not isinstance(items, list):
@@ -196,6 +231,77 @@ def _check_network(data: Data, report: Report) -> None:
         said = f"network is needed by strategies[{index}] ({shown(name)})"
         report.add(("network",), said, f"write 'network: {EXAMPLES['network']}'")
         return
+
+
+def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: Report) -> None:
+    """Note options of parameter servers that exclude each other or ask for more than *workers*."""
+    if kind == "ps-sync":
+        backups: Any = options.get("backup_workers")
+        path = (*here, "backup_workers")
+        if workers is not None and _count(backups) and report.clean(path) and backups >= workers:
+            said = f"{backups} of {workers} workers are backups, so that a step waits for nobody"
+            report.add(path, said, f"write at most {workers - 1}")
+    if kind != "ps-async":
+        return
+    trigger, path = options.get("trigger"), (*here, "trigger")
+    softsync: Any = options.get("softsync")
+    if trigger is not None and softsync is not None:
+        _keep_one(here, ["trigger", "softsync"], report)
+    elif workers is not None and _count(softsync) and softsync > workers:
+        said = f"{workers} workers / {softsync} is less than one push an update"
+        report.add((*here, "softsync"), said, f"write at most {workers}")
+    if not isinstance(trigger, dict) or not report.clean(path):
+        return
+    given = [key for key in ("drain", "count", "timeout") if trigger.get(key) is not None]
+    if not given:
+        fix = f"write 'trigger: {EXAMPLES['trigger']}'"
+        report.add(path, "needs one of 'count', 'drain' and 'timeout'", fix)
+    elif given[0] == "drain" and len(given) > 1:
+        _keep_one(path, given[:2], report)
+    elif trigger.get("drain") is False:
+        report.add((*path, "drain"), "false is no trigger", "write true, or remove 'trigger'")
+    count: Any = trigger.get("count")
+    if workers is not None and _count(count) and count > workers:
+        said = f"{count} pushes never come together: {workers} workers wait for their replies"
+        report.add((*path, "count"), said, f"write at most {workers}")
+
+
+def _check_links(data: Data, report: Report) -> None:
+    """Note links without a rate: those of machines, and those between the devices of a machine."""
+    cluster, network = _section(data, "cluster") or {}, data.get("network")
+    instance = _instance(data)
+    given = _written_out(network)
+    if given is not None:
+        if instance is None:
+            _needs_rate(("network",), given, report)
+        intra = _written_out(given.get("intra"))
+        if intra is not None and INSTANCE_DEVICES.get(str(instance), 1) == 1:
+            _needs_rate(("network", "intra"), intra, report)
+    per_node = devices_per_node(cluster)
+    if per_node is None or per_node == 1 or not report.clean(*_COUNTS, ("network",)):
+        return
+    linked = INSTANCE_DEVICES.get(str(instance), 1) > 1 or (given or {}).get("intra") is not None
+    if not linked and (given is not None or network is None):
+        said = f"machines of {per_node} devices need the links between them"
+        report.add(("network", "intra"), said, f"write 'intra: {EXAMPLES['intra']}'")
+
+
+def _needs_rate(path: Path, links: Data, report: Report) -> None:
+    if "bandwidth" not in links and "preset" not in links and report.clean(path):
+        said = "required key 'bandwidth' is missing"
+        report.add((*path, "bandwidth"), said, f"write 'bandwidth: {EXAMPLES['bandwidth']}'")
+
+
+def _instance(data: Data) -> str | None:
+    """Return the instance that the raw *data* names, whether it is known or not."""
+    instance = (_section(data, "cluster") or {}).get("instance")
+    return instance if isinstance(instance, str) else None
+
+
+def _written_out(section: Any) -> Data | None:
+    """Return the raw *section* that the name of a preset may stand for, None where it is neither."""
+    section = {"preset": section} if isinstance(section, str) else section
+    return section if isinstance(section, dict) else None
 
 
 def _keep_one(path: Path, keys: Sequence[str], report: Report) -> None:

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from simpar.scenario.fields import Strict
 from simpar.scenario.loading import MOST_STRATEGIES, REQUIRED, SECTIONS, TOP_KEYS
 from simpar.scenario.options import KINDS
-from simpar.scenario.presets import DEVICE_PRESETS
+from simpar.scenario.presets import DEVICE_PRESETS, LINK_PRESETS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -23,11 +23,17 @@ def json_schema() -> dict[str, Any]:
     models: list[type[Strict]] = list(dict.fromkeys([*SECTIONS.values(), *KINDS.values()]))
     _, made = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     definitions = {name: _tidy(made["$defs"][name]) for name in sorted(made["$defs"])}
-    device = definitions["ClusterSpec"]["properties"]["device"]
-    device["anyOf"] = [{"enum": list(DEVICE_PRESETS)}, {"$ref": "#/$defs/DeviceSpec"}, {"type": "null"}]
+    cluster, network = definitions["ClusterSpec"], definitions["NetworkSpec"]
+    cluster["properties"]["device"]["anyOf"] = _named("DeviceSpec", DEVICE_PRESETS, {"type": "null"})
+    network["properties"]["intra"]["anyOf"] = _named("IntraSpec", LINK_PRESETS, {"type": "null"})
+    trigger = definitions["PsAsyncOptions"]["properties"]["trigger"]
+    trigger["anyOf"] = [{"enum": ["drain"]}, {"$ref": "#/$defs/TriggerSpec"}, {"type": "null"}]
+    del cluster["required"]
+    cluster["oneOf"] = [{"required": ["workers"]}, {"required": ["nodes"]}]
     properties: dict[str, Any] = {
         "name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Title of the tables."},
         **{key: {"$ref": f"#/$defs/{model.__name__}"} for key, model in SECTIONS.items()},
+        "network": {"anyOf": _named("NetworkSpec", LINK_PRESETS)},
         "strategies": {
             "type": "array",
             "minItems": 1,
@@ -46,6 +52,11 @@ def json_schema() -> dict[str, Any]:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _named(section: str, presets: tuple[str, ...], *others: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of a *section* that the name of one of *presets* may stand for."""
+    return [{"enum": list(presets)}, {"$ref": f"#/$defs/{section}"}, *others]
 
 
 def _one_kind() -> dict[str, Any]:

@@ -5,22 +5,14 @@ The one table of them. When a setting arrives, its word leaves this page.
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
     "data": ("record_bytes", "split", "slice_len", "num_slices", "store_bandwidth"),
-    "cluster": ("nodes", "devices_per_node", "profile"),
-    "network": ("intra",),
+    "cluster": ("profile",),
     "ps-sync": (
-        "colocate",
-        "trigger",
-        "softsync",
-        "backup_workers",
-        "late",
         "push_every",
         "pull_every",
         "window",
         "credit",
-        "priority",
         "compression",
         "payload",
-        "local_merge",
         "update",
     ),
     "allreduce": ("shard",),
@@ -28,16 +20,17 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
 }
 """Keys by section."""
 
-LATER_KEYS["ps-async"] = LATER_KEYS["ps-ssp"] = LATER_KEYS["ps-sync"]
+LATER_KEYS["ps-async"] = LATER_KEYS["ps-sync"]
+LATER_KEYS["ps-ssp"] = (*LATER_KEYS["ps-sync"], "trigger", "softsync", "backup_workers", "late")
 
 LATER_KINDS = ("hosted", "replicated", "ensemble", "tensor", "local-sgd", "hybrid")
 """Kinds of strategy."""
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
-    "algorithm": ("hierarchical",),
+    "late": ("cancel",),
     "schedule": ("interleaved",),
     "engine": ("compiled",),
-    "topology": ("intra-node", "links", "tree", "ring"),
+    "topology": ("links", "tree", "ring"),
 }
 """Values by setting."""

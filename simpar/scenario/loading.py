@@ -1,11 +1,12 @@
 """A scenario file read, overridden, checked and turned into a :class:`Scenario`.
 
 Everything that is wrong, in the file, in a profile that it names and in the overrides, is raised
-at once. Start with :func:`load`.
+at once. Start with :func:`load`; :func:`change` makes another scenario of one that is loaded.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -17,13 +18,14 @@ from simpar.scenario.checks import check_all, check_layers
 from simpar.scenario.fields import Name, Strict
 from simpar.scenario.later import LATER_KINDS
 from simpar.scenario.options import KINDS, KindOptions, Strategy
-from simpar.scenario.overrides import Overrides, apply, strategy_names
+from simpar.scenario.overrides import OPTION, Overrides, apply, strategy_names
 from simpar.scenario.reader import Document, read_file
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import (
     ClusterSpec,
     DataSpec,
     DeviceSpec,
+    IntraSpec,
     ModelSpec,
     NetworkSpec,
     PricesSpec,
@@ -31,7 +33,9 @@ from simpar.scenario.schema import (
     RunSpec,
     Scenario,
     ServerSpec,
+    ShapeSpec,
     ValidateSpec,
+    Written,
 )
 from simpar.scenario.source import Source, public_path
 from simpar.scenario.variation import DISTRIBUTED, DistributionSpec, VariationSpec, read_times
@@ -103,6 +107,23 @@ def load(path: str | os.PathLike[str], set: Overrides = ()) -> Scenario:
     return _Loader(path, data, report, blank).scenario()
 
 
+def change(scenario: Scenario, set: Overrides, option: str = OPTION) -> Scenario:
+    """Return *scenario* with the settings in *set* changed, as if its file had them.
+
+    Args:
+        set: values by path, as :func:`load` takes them.
+        option: what problems with *set* name in place of a file.
+
+    Raises:
+        InputError: anything in *set* is wrong, or does not go with the rest; ``problems`` holds all of it.
+    """
+    written = scenario.written
+    source, data, blank = written.source.copy(), copy.deepcopy(written.data), {*written.blank}
+    report = Report(source)
+    report.problems += apply(set, data, source, blank, option)
+    return _Loader(written.path, data, report, blank).scenario()
+
+
 def load_profile(path: str | os.PathLike[str], *, shown_as: str | None = None) -> ProfileFile:
     """Return the measured model in the file at *path*; problems name it *shown_as*.
 
@@ -135,8 +156,10 @@ def _note_flaws(document: Document, report: Report) -> set[Path]:
 
 
 _INNER: dict[Path, type[Strict]] = {
+    ("model", "shape"): ShapeSpec,
     ("cluster", "device"): DeviceSpec,
     ("cluster", "server"): ServerSpec,
+    ("network", "intra"): IntraSpec,
     **{("variation", key): DistributionSpec for key in DISTRIBUTED},
 }
 
@@ -149,6 +172,7 @@ class _Loader:
         self.data = data
         self.report = report
         self.blank = blank
+        self.written = Written(path, copy.deepcopy(data), frozenset(blank), report.source.copy())
 
     def scenario(self) -> Scenario:
         """Return the scenario, or raise all that is wrong with it."""
@@ -187,6 +211,7 @@ class _Loader:
             variation=variation or VariationSpec(),
             times=times,
             source=self.report.source,
+            written=self.written,
         )
 
     def _unset(self, path: Path, model: type[Strict]) -> None:

@@ -7,9 +7,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from simpar.scenario.fields import Batch, Choice, PositiveSize, StrategyName, Strict, Whole, Workers
+from pydantic import BeforeValidator
+
+from simpar.scenario.fields import (
+    Batch,
+    Choice,
+    PositiveDuration,
+    PositiveSize,
+    StrategyName,
+    Strict,
+    Whole,
+    Workers,
+    read_word,
+)
 from simpar.scenario.later import LATER_WORDS
 
 
@@ -41,6 +53,54 @@ class PsOptions(Options):
     overlap: bool = False
     """Push each layer's gradients while the backward pass goes on."""
 
+    priority: bool = False
+    """With overlap: links and servers take what belongs to earlier layers first."""
+
+    colocate: bool = False
+    """Servers live on the workers' machines, in turn, and share their links; they cost nothing more."""
+
+    local_merge: bool = False
+    """The devices of a machine add up their gradients first and push and pull once."""
+
+
+class PsSyncOptions(PsOptions):
+    """Parameter servers that wait for all workers, or for all but the slowest."""
+
+    backup_workers: Annotated[int, Whole(0, 100_000)] = 0
+    """Workers that a step does without: it ends with the pushes of all the others, whoever they are."""
+
+    late: Annotated[Literal["finish"], Choice("late", LATER_WORDS["late"])] = "finish"
+    """What workers do whose push comes too late: they finish their iteration, and the push is dropped."""
+
+
+def _trigger_shorthand(value: Any) -> Any:
+    if isinstance(value, str):
+        return {read_word(value, "trigger", ("drain",)): True}
+    return value
+
+
+class TriggerSpec(Strict):
+    """When a server updates with the pushes that it has added up."""
+
+    count: Workers | None = None
+    """As soon as it has so many; beside a timeout, if they come before it is up."""
+
+    drain: bool | None = None
+    """As soon as it is free, with all that have come."""
+
+    timeout: PositiveDuration | None = None
+    """So long after the first, '5 ms'."""
+
+
+class PsAsyncOptions(PsOptions):
+    """Parameter servers that wait for nobody, or for a few pushes."""
+
+    trigger: Annotated[TriggerSpec, BeforeValidator(_trigger_shorthand)] | None = None
+    """When a server updates and replies: {count: 4}, drain, {timeout: 5 ms}; by default at every push."""
+
+    softsync: Workers | None = None
+    """Update at every floor(workers / n) pushes for this n, and reply without waiting for the update."""
+
 
 class SspOptions(PsOptions):
     """Parameter servers with bounded staleness."""
@@ -53,8 +113,8 @@ class AllreduceOptions(Options):
     """Workers add up their gradients among themselves, without servers."""
 
     algorithm: Annotated[
-        Literal["ring", "tree", "recursive-doubling", "halving-doubling", "direct"],
-        Choice("algorithm", LATER_WORDS["algorithm"]),
+        Literal["ring", "tree", "recursive-doubling", "halving-doubling", "direct", "hierarchical"],
+        Choice("algorithm"),
     ] = "ring"
     """How the gradients are added up."""
 
@@ -78,12 +138,12 @@ class PipelineOptions(Options):
     """Number of micro-batches that a step is cut into."""
 
 
-KindOptions = SingleOptions | PsOptions | SspOptions | AllreduceOptions | PipelineOptions
+KindOptions = SingleOptions | PsSyncOptions | PsAsyncOptions | SspOptions | AllreduceOptions | PipelineOptions
 
 KINDS: dict[str, type[KindOptions]] = {
     "single": SingleOptions,
-    "ps-sync": PsOptions,
-    "ps-async": PsOptions,
+    "ps-sync": PsSyncOptions,
+    "ps-async": PsAsyncOptions,
     "ps-ssp": SspOptions,
     "allreduce": AllreduceOptions,
     "pipeline": PipelineOptions,

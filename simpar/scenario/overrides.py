@@ -22,6 +22,9 @@ from simpar.units import shown
 OPTION = "--set"
 """The file that problems with overrides name."""
 
+SHORTHANDS: tuple[Path, ...] = (("cluster", "device"), ("network",), ("network", "intra"))
+"""Sections that the name of a preset may stand for."""
+
 Overrides = Mapping[str, object] | Sequence[tuple[str, str]]
 
 _HOW = "write KEY.KEY or KEY[NAME].KEY, as in network.bandwidth or strategies[ps-sync].servers"
@@ -36,11 +39,13 @@ class _WrongError(Exception):
         super().__init__(message)
 
 
-def apply(overrides: Overrides, data: dict[str, Any], source: Source, blank: set[Path]) -> list[Problem]:
+def apply(
+    overrides: Overrides, data: dict[str, Any], source: Source, blank: set[Path], option: str = OPTION
+) -> list[Problem]:
     """Put *overrides* into the plain *data* of a file, in order, and note in *source* where they come from.
 
-    Text is read as YAML; other values are taken as they are. Returns the problems; an override with a
-    problem changes nothing.
+    Text is read as YAML; other values are taken as they are. Returns the problems, which name *option* as
+    their file; an override with a problem changes nothing.
     """
     pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
     problems: list[Problem] = []
@@ -50,14 +55,14 @@ def apply(overrides: Overrides, data: dict[str, Any], source: Source, blank: set
             value = _value(given)
             written = locate(data, path, create=True)
         except InputError as error:
-            problems += [Problem(OPTION, number, 1, said, one.message, one.fix) for one in error.problems]
+            problems += [Problem(option, number, 1, said, one.message, one.fix) for one in error.problems]
             continue
         except _WrongError as refused:
-            problems.append(Problem(OPTION, number, 1, said, refused.message, refused.fix))
+            problems.append(Problem(option, number, 1, said, refused.message, refused.fix))
             continue
         _assign(data, written, value)
         public = public_path(written)
-        place = (OPTION, number, 1)
+        place = (option, number, 1)
         for length in range(1, len(public)):  # sections that the override made on its way
             if public[:length] not in source.values:
                 source.override(public[:length], place)
@@ -148,10 +153,10 @@ def _walk(data: Any, parts: list[tuple[str | int, bool]], *, create: bool) -> Pa
 
 
 def _as_mapping(here: Any, found: Path, holder: Any, create: bool) -> dict[str, Any]:
-    """Return *here* as a mapping, writing out nothing and the name of a device; refuse other values."""
+    """Return *here* as a mapping, writing out nothing and the name of a preset; refuse other values."""
     if isinstance(here, dict):
         return here
-    if here is None or (isinstance(here, str) and found == ("cluster", "device")):
+    if here is None or (isinstance(here, str) and found in SHORTHANDS):
         section = {} if here is None else {"preset": here}
         if create and found:
             holder[found[-1]] = section

@@ -1,7 +1,7 @@
 """The names of everything that simpar ships, the only list of them.
 
-Names only, so that a file is checked without loading a model or a datasheet. The rooms that hold
-the figures define exactly these.
+Names only (and how many devices a machine has), so that a file is checked without loading a model or a
+datasheet. The rooms that hold the figures define exactly these.
 """
 
 MODEL_PRESETS = (
@@ -28,7 +28,18 @@ MODEL_PRESETS = (
     "llama-3-8b",
     "llama-3-70b",
 )
-"""Names that ``model.preset`` takes."""
+"""Names of models whose layers are known."""
+
+MODEL_FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "gpt": (("layers", "hidden", "heads"), ("vocab", "positions", "ffn", "kv_heads", "tied")),
+    "bert": (("layers", "hidden", "heads"), ("vocab", "positions", "ffn")),
+    "llama": (("layers", "hidden", "heads", "ffn"), ("vocab", "kv_heads", "tied", "experts", "active")),
+    "mlp": (("sizes",), ()),
+}
+"""Models that ``model.preset`` takes with a ``model.shape``: the keys that it must and may have."""
+
+MODEL_NAMES = tuple(dict.fromkeys([*MODEL_PRESETS, *MODEL_FAMILIES]))
+"""Names that ``model.preset`` takes: presets, and families of models given by their shape."""
 
 DEVICE_PRESETS = (
     "k80",
@@ -68,21 +79,25 @@ LINK_PRESETS = (
     "nvlink-4",
     "nvlink-5",
 )
-"""Names of links whose rate, efficiency and latency are known."""
+"""Names that ``network`` and ``network.intra`` take: links whose rate, efficiency and latency are known."""
 
-INSTANCE_PRESETS = (
-    "p2.8xlarge",
-    "p2.16xlarge",
-    "p3.2xlarge",
-    "p3.16xlarge",
-    "g4dn.xlarge",
-    "g5.xlarge",
-    "p4d.24xlarge",
-    "p4de.24xlarge",
-    "p5.48xlarge",
-    "ND96asr_v4",
-    "ND96isr_H100_v5",
-    "a2-highgpu-8g",
-    "a3-highgpu-8g",
-)
+INSTANCE_DEVICES = {
+    "p2.8xlarge": 8,
+    "p2.16xlarge": 16,
+    "p3.2xlarge": 1,
+    "p3.16xlarge": 8,
+    "g4dn.xlarge": 1,
+    "g5.xlarge": 1,
+    "p4d.24xlarge": 8,
+    "p4de.24xlarge": 8,
+    "p5.48xlarge": 8,
+    "ND96asr_v4": 8,
+    "ND96isr_H100_v5": 8,
+    "a2-highgpu-8g": 8,
+    "a3-highgpu-8g": 8,
+}
+"""Devices of each cloud machine that ``cluster.instance`` takes: workers are counted before its figures are
+read. Where there are several, the link between them is known too."""
+
+INSTANCE_PRESETS = tuple(INSTANCE_DEVICES)
 """Names of cloud machines whose devices, links and price are known."""

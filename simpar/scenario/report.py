@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from simpar.errors import InputError, Problem, one_line
 from simpar.scenario.fields import COMPLAINT
 from simpar.scenario.later import LATER_KEYS
+from simpar.scenario.options import KINDS
 from simpar.scenario.source import Source
 from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
@@ -39,10 +40,17 @@ EXAMPLES = {
     "layers": "[{name: fc, parameters: 1000, forward: 1 ms, backward: 2 ms}]",
     "inputs": "[conv1]",
     "speed": "[1.0, 0.5]",
+    "shape": "{layers: 24, hidden: 1024, heads: 16}",
+    "sizes": "[784, 512, 10]",
     "name": "fc",
     "batch": "64",
     "workers": "8",
+    "nodes": "2",
+    "devices_per_node": "8",
+    "instance": "p3.16xlarge",
+    "intra": "nvlink-3",
     "bandwidth": "25 Gbit/s",
+    "trigger": "{count: 4}",
     "forward": "60 ms",
     "backward": "120 ms",
 }
@@ -139,7 +147,7 @@ class Report:
             self.add(at, "is empty", _written(key) or "give it a value or remove it")
         elif kind == COMPLAINT:
             if loc and loc[-1] == "preset" and at not in self.source.values:
-                at = at[:-1]  # 'device: v100' is short for 'device: {preset: v100}'
+                at = at[:-1]  # 'device: v100' is short for 'device: {preset: v100}', and so are links
             self.add(at, context["said"], context["fix"])
         else:
             self.add(at, *_plain_words(kind, value, context, key, error["msg"]))
@@ -149,6 +157,11 @@ class Report:
         inner = ".".join([section, *(part for part in loc[:-1] if isinstance(part, str))])
         if key in LATER_KEYS.get(inner, ()):
             self.add(at, f"{key!r} is not modelled by this version", "remove it", key=True)
+            return
+        others = [kind for kind, options in KINDS.items() if key in options.model_fields]
+        if inner in KINDS and others:
+            said = f"{key!r} is an option of {', '.join(others)}, not of {inner}"
+            self.add(at, said, "remove it", key=True)
             return
         self.add(at, f"unknown key {shown(key)}", did_you_mean(key, _known_keys(model, loc)), key=True)
 

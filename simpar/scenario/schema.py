@@ -7,11 +7,12 @@ Start with :class:`Scenario`, at the end.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model
+from pydantic import BeforeValidator, Discriminator, Field, Tag, create_model, model_validator
 
 from simpar.errors import InputError, Problem
 from simpar.scenario.fields import (
@@ -37,10 +38,16 @@ from simpar.scenario.fields import (
 )
 from simpar.scenario.later import LATER_WORDS
 from simpar.scenario.options import Strategy
-from simpar.scenario.presets import DEVICE_PRESETS, MODEL_PRESETS
+from simpar.scenario.presets import (
+    DEVICE_PRESETS,
+    INSTANCE_DEVICES,
+    INSTANCE_PRESETS,
+    LINK_PRESETS,
+    MODEL_NAMES,
+)
 from simpar.scenario.source import Source, split_path
 from simpar.scenario.variation import VariationSpec
-from simpar.scenario.words import did_you_mean
+from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
 
 MOST_LAYERS = 20_000
@@ -136,11 +143,55 @@ class ProfileFile(Strict):
     """Its layers, in the order of the forward pass."""
 
 
-class ModelSpec(Strict):
-    """The model: a preset, a measured profile, or a list of layers."""
+Sizes = Annotated[tuple[Annotated[int, Whole(1, 10**8)], ...], Field(min_length=1, max_length=1000)]
+"""Features of the layers of a perceptron."""
 
-    preset: Annotated[str, Preset(MODEL_PRESETS, "model")] | None = None
-    """A model that simpar knows."""
+
+class ShapeSpec(Strict):
+    """The numbers that make one model of a family; ``MODEL_FAMILIES`` says which family takes which."""
+
+    layers: Annotated[int, Whole(1, 1000)] | None = None
+    """Blocks of a transformer."""
+
+    hidden: Annotated[int, Whole(1, 10**6)] | None = None
+    """Features of a token between the blocks."""
+
+    heads: Annotated[int, Whole(1, 10**4)] | None = None
+    """Heads of attention."""
+
+    vocab: Annotated[int, Whole(1, 10**8)] | None = None
+    """Rows of the table of tokens; by default those of GPT-2, BERT or Llama 2."""
+
+    positions: Annotated[int, Whole(1, 10**9)] | None = None
+    """Rows of the table of positions, the longest sequence; by default 1024 in a gpt, 512 in a bert."""
+
+    ffn: Annotated[int, Whole(1, 10**8)] | None = None
+    """Features inside the feed-forward part of a block; by default four times hidden."""
+
+    kv_heads: Annotated[int, Whole(1, 10**4)] | None = None
+    """Heads of keys and values; by default as many as heads."""
+
+    tied: bool | None = None
+    """Whether the head shares the table of tokens; by default true in a gpt, false in a llama."""
+
+    experts: Annotated[int, Whole(1, 1000)] | None = None
+    """Feed-forward parts of a block, of which each token takes some; by default one that all take."""
+
+    active: Annotated[int, Whole(1, 1000)] | None = None
+    """Experts that each token takes."""
+
+    sizes: Sizes | None = None
+    """Features of each layer of an mlp, the first those of the data: [784, 512, 10]."""
+
+
+class ModelSpec(Strict):
+    """The model: a preset, a family and a shape, a measured profile, or a list of layers."""
+
+    preset: Annotated[str, Preset(MODEL_NAMES, "model")] | None = None
+    """A model that simpar knows, or a family of models: gpt, bert, llama, mlp."""
+
+    shape: ShapeSpec | None = None
+    """The numbers that make one model of a family."""
 
     profile: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """A file of measured layers; its path starts at the folder of this file."""
@@ -156,6 +207,9 @@ class ModelSpec(Strict):
 
     dtype: Dtype = "float32"
     """Type of parameters, gradients and activations."""
+
+    optimizer: Annotated[Literal["sgd", "momentum", "adam"], Choice("optimizer")] = "momentum"
+    """Whose state is kept: none, one or two copies in float32; 16-bit models keep a float32 copy besides."""
 
     seq: Annotated[int, Whole(1, 10**9)] | None = None
     """Tokens in a sequence."""
@@ -201,31 +255,77 @@ class DeviceSpec(Strict):
     memory_bandwidth: Rate | None = None
     """Bandwidth of that memory, '900 GB/s'."""
 
+    roofline: bool = False
+    """Whether a layer takes no less than the bytes it moves over that bandwidth."""
+
+    half_flops: Flops | None = None
+    """FLOPs of an operation that reaches half the efficiency, '2 GFLOP'; by default all reach all of it."""
+
+    launch: Duration = 0.0
+    """Time to launch one operation, '5 us': one a layer in each direction, for every microbatch."""
+
 
 class ServerSpec(Strict):
     """What one parameter server does with what it receives."""
 
     add_rate: Rate | None = None
-    """Bytes of gradients added up a second, '10 GB/s'; by default adding takes no time."""
+    """Bytes of gradients that a thread adds up a second, '10 GB/s'; by default adding takes no time."""
 
     update_rate: Rate | None = None
-    """Bytes of parameters updated a second, '10 GB/s'; by default updating takes no time."""
+    """Bytes of parameters that a thread updates a second, '10 GB/s'; by default updating takes no time."""
 
     threads: Workers = 1
-    """Tensors or slices that it works on at once."""
+    """Threads; each works on a tensor or slice of its own."""
+
+    threads_per_key: Workers = 1
+    """Threads that work on one tensor or slice together, each on its part."""
+
+    overhead: Duration = 0.0
+    """Time each time that it takes up a tensor or slice, to add or to update, before the bytes; '20 us'."""
 
 
-def _device_shorthand(value: Any) -> Any:
+def _named(value: Any) -> Any:
+    """Write out the name of a preset that stands for a section."""
     return {"preset": value} if isinstance(value, str) else value
 
 
+def devices_per_node(cluster: Mapping[str, Any]) -> int | None:
+    """Return the devices of each machine of a raw section ``cluster``, None where they are wrong."""
+    instance = cluster.get("instance")
+    per_node = cluster.get("devices_per_node")
+    if per_node is None:
+        per_node = 1 if instance is None else INSTANCE_DEVICES.get(str(instance))
+    return per_node if _is_count(per_node) else None
+
+
+def count_workers(cluster: Mapping[str, Any]) -> int | None:
+    """Return the workers of a raw section ``cluster``, one a device; None where they are wrong or missing."""
+    workers, nodes, per_node = cluster.get("workers"), cluster.get("nodes"), devices_per_node(cluster)
+    if workers is None and _is_count(nodes) and per_node is not None:
+        return nodes * per_node
+    return workers if _is_count(workers) else None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 class ClusterSpec(Strict):
-    """The machines."""
+    """The machines: workers, or nodes with so many devices each."""
 
     workers: Workers
-    """Number of workers; parameter servers are counted apart."""
+    """Number of workers, one a device; parameter servers are counted apart."""
 
-    device: Annotated[DeviceSpec, BeforeValidator(_device_shorthand)] | None = None
+    nodes: Workers | None = None
+    """Number of machines, instead of workers."""
+
+    devices_per_node: Workers | None = None
+    """Devices of each machine; by default one, or as many as the instance has."""
+
+    instance: Annotated[str, Preset(INSTANCE_PRESETS, "instance")] | None = None
+    """A cloud machine that simpar knows: its devices, links and price, unless they are written by hand."""
+
+    device: Annotated[DeviceSpec, BeforeValidator(_named)] | None = None
     """What each worker computes with: the name of a preset, or its figures."""
 
     speed: Annotated[tuple[Speed, ...], Field(min_length=1, max_length=100_000)] | None = None
@@ -234,21 +334,69 @@ class ClusterSpec(Strict):
     server: ServerSpec = ServerSpec()
     """Figures of each parameter server."""
 
+    @property
+    def per_node(self) -> int:
+        """Devices of each machine."""
+        if self.devices_per_node is not None:
+            return self.devices_per_node
+        return 1 if self.instance is None else INSTANCE_DEVICES[self.instance]
 
-class NetworkSpec(Strict):
-    """A star: every worker and server has one full-duplex link to a switch that never blocks."""
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, data: Any) -> Any:
+        """Count the workers where machines are given instead, and let every instance have a device.
 
-    bandwidth: Rate
-    """Payload rate of one direction of a link, '25 Gbit/s' or '3.1 GB/s'."""
+        What is wrong with the machines is said where they stand.
+        """
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if data.get("workers") is None and data.get("nodes") is not None:
+            data["workers"] = count_workers(data) or 1
+        if data.get("instance") is not None:
+            data.setdefault("device", {})
+        return data
 
-    latency: Duration = 0.0
-    """Time for an empty message to arrive, '5 us'."""
+
+class IntraSpec(Strict):
+    """The links between the devices of one machine, one full-duplex link a device."""
+
+    preset: Annotated[str, Preset(LINK_PRESETS, "link")] | None = None
+    """A link that simpar knows; what is written beside it wins."""
+
+    bandwidth: Rate | None = None
+    """Payload rate of one direction of a device's link, '300 GB/s'."""
+
+    latency: Duration | None = None
+    """Time for an empty message to arrive, '2 us'; by default the preset's, or none."""
 
     overhead: Duration = 0.0
     """Time that each message occupies its channel before its bytes, '1 us'."""
 
-    efficiency: Fraction = 1.0
-    """Share of the bandwidth that messages reach, above 0 and at most 1."""
+    efficiency: Fraction | None = None
+    """Share of the bandwidth that messages reach; by default the preset's, or 1."""
+
+
+class NetworkSpec(Strict):
+    """A star: every machine and server has one full-duplex link to a switch that never blocks."""
+
+    preset: Annotated[str, Preset(LINK_PRESETS, "link")] | None = None
+    """A link that simpar knows; what is written beside it wins."""
+
+    bandwidth: Rate | None = None
+    """Payload rate of one direction of a link, '25 Gbit/s' or '3.1 GB/s'."""
+
+    latency: Duration | None = None
+    """Time for an empty message to arrive, '5 us'; by default the preset's, or none."""
+
+    overhead: Duration = 0.0
+    """Time that each message occupies its channel before its bytes, '1 us'."""
+
+    efficiency: Fraction | None = None
+    """Share of the bandwidth that messages reach; by default the preset's, or 1."""
+
+    intra: Annotated[IntraSpec, BeforeValidator(_named)] | None = None
+    """The links between the devices of one machine: the name of a preset, or their figures."""
 
     sharing: Annotated[Literal["fair", "fifo"], Choice("sharing")] = "fair"
     """How messages share a link: all at once in equal parts, or one after another."""
@@ -258,6 +406,12 @@ class NetworkSpec(Strict):
 
     topology: Annotated[Literal["star"], Choice("topology", LATER_WORDS["topology"])] = "star"
     """How the links are joined."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out(cls, data: Any) -> Any:
+        """Take the name of a preset for the whole section."""
+        return _named(data)
 
 
 class RunSpec(Strict):
@@ -307,14 +461,31 @@ PricesSpec: type[_Prices] = create_model(  # type: ignore[call-overload]  # name
     __base__=_Prices,
     __doc__=_Prices.__doc__,
     **{
-        name.replace("-", "_"): (
+        name.replace("-", "_").replace(".", "_"): (
             Price | None,
             Field(None, alias=name, description=f"Of one {name}, '2.50 USD/h'."),
         )
-        for name in DEVICE_PRESETS
+        for name in (*DEVICE_PRESETS, *INSTANCE_PRESETS)
     },
 )
-"""A price for each device preset, beside those of :class:`_Prices`."""
+"""A price for each device and instance preset, beside those of :class:`_Prices`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a file says, its overrides included, before anything was checked: what a change starts from."""
+
+    path: str | os.PathLike[str]
+    """The file."""
+
+    data: dict[str, Any]
+    """Its contents as plain data. Copied before it is changed."""
+
+    blank: frozenset[Path]
+    """Paths of the keys without a value."""
+
+    source: Source
+    """Where each setting stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +503,7 @@ class Scenario:
     """The section ``validate`` of the file."""
 
     prices: Mapping[str, float]
-    """USD per hour by device preset, ``device`` or ``server``; only those that are given."""
+    """USD per hour by device or instance preset, ``device`` or ``server``; only those that are given."""
 
     profile: ProfileFile | None
     """The contents of the file that ``model.profile`` names."""
@@ -345,6 +516,9 @@ class Scenario:
 
     source: Source = field(repr=False, compare=False)
     """Where each setting stands."""
+
+    written: Written = field(repr=False, compare=False)
+    """What it was made from."""
 
     def strategy(self, name: str) -> Strategy:
         """Return the strategy called *name*.

@@ -43,6 +43,10 @@ class Source:
             source.keys.setdefault(public_path(path), (document.file, *place))
         return source
 
+    def copy(self) -> Source:
+        """Return a copy that overrides may change."""
+        return Source(self.file, dict(self.values), dict(self.keys))
+
     def place(self, path: Path, *, key: bool = False) -> Place:
         """Return where the value at *path*, or its *key*, stands; else the nearest setting above it."""
         if key and path in self.keys:

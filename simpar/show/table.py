@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simpar.result import BREAKDOWN, Comparison, Row
+from simpar.result.labels import memory_parts
 from simpar.show import words
 from simpar.study.compare import Explanation
 from simpar.units import spell
@@ -36,6 +37,8 @@ def head(result: Comparison, width: int = 0) -> str:
     """Return the line that says what was simulated, its end at column *width* if there is room."""
     facts = result.facts
     said = f"{facts['model']}, batch {facts['batch']} on each of {facts['workers']} workers"
+    if facts.get("devices_per_node", 1) > 1:
+        said += f" ({facts['workers'] // facts['devices_per_node']} x {facts['devices_per_node']})"
     if facts["workers"] == 1:
         said = f"{facts['model']}, batch {facts['batch']} on one worker"
     if facts["bytes_per_s"] is not None:
@@ -149,10 +152,12 @@ def _between(row: Row, scale: float, unit: str) -> str:
 _PHASES = {
     "forward": "forward",
     "backward": "backward",
+    "merge": "add gradients up inside machines",
     "push": "push gradients",
     "add": "add gradients",
     "apply": "update parameters",
     "pull": "pull parameters",
+    "hand": "hand parameters round",
     "update": "update parameters",
     "reduce": "reduce",
     "exchange": "exchange",
@@ -185,8 +190,9 @@ def explanation(found: Explanation) -> str:
         phases.items(), key=lambda item: (item[0][1], order.index(item[0][0]) if item[0][0] in order else 0)
     ):
         if cause == "latency":
-            count = sum(messages.values())
-            why = f"{count} message{'' if count == 1 else 's'} x {spell(_latency(found), 'duration')}"
+            count, each = sum(messages.values()), _latencies(found)
+            why = f"{count} message{'' if count == 1 else 's'}"
+            why += f" x {spell(each[0], 'duration')}" if len(each) == 1 else ""
         elif cause == "queue":
             why = "waiting while a link or a server works for others"
         elif cause:
@@ -205,6 +211,8 @@ def explanation(found: Explanation) -> str:
         if parts.get(part, 0) > 0
     ]
     lines.append(f"An average step: {words.duration(row.step_s or 0.0)} = " + " + ".join(shares))
+    needs = f"{spell(row.memory_bytes, 'size')} = {memory_parts(row.memory)}"
+    lines.append(f"Memory of {'the fullest stage' if row.kind == 'pipeline' else 'a worker'}: {needs}")
     if row.bottleneck:
         lines.append(f"{words.called(row)} {words.waits_for(row, row.bottleneck)}.")
         helps = words.helps(row.bottleneck)
@@ -214,9 +222,11 @@ def explanation(found: Explanation) -> str:
     return "\n".join(lines)
 
 
-def _latency(found: Explanation) -> float:
-    network = found.setting.cluster.network
-    return network.latency_s if network else 0.0
+def _latencies(found: Explanation) -> list[float]:
+    """Return the latencies of the messages on the path, each once."""
+    assert found.row.measured is not None
+    late = found.row.measured.program.latency
+    return sorted({float(late[segment.task]) for segment in found.path if segment.cause == "latency"})
 
 
 def _arithmetic(found: Explanation, kind: str, seconds: float) -> str:
@@ -257,6 +267,10 @@ def _compute(found: Explanation, kind: str) -> str:
     flops = workload.forward_flops if kind == "forward" else workload.backward_flops
     if device.flops_per_s is None or found.row.kind == "pipeline":
         return ""
+    if not device.is_linear:
+        launched = f"{spell(device.launch_s, 'duration')} to launch and " if device.launch_s else ""
+        longer = "the longer of computing and moving bytes" if device.roofline else "its computing"
+        return f"{len(workload.layers)} layers, each {launched}{longer}"
     return (
         f"{spell(flops, 'flops', digits=3)} x {workload.batch} {workload.unit} / "
         f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"
@@ -300,10 +314,17 @@ def _assumptions(found: Explanation) -> list[str]:
     said = ["full-duplex links", f"{meta['sharing']} sharing"]
     if meta.get("overlap") is False:
         said.append("no overlap of communication with the backward pass (set overlap: true)")
-    if "servers" in meta and server.add_bytes_per_s is None and server.update_bytes_per_s is None:
+    if "servers" in meta and not server.takes_time:
         said.append("servers that add and update in no time")
     elif "servers" not in meta:
         said.append("updates in no time")
+    cluster = found.setting.cluster
+    if cluster.devices_per_node > 1:
+        said.append("a free way inside a machine to its link")
+    if meta.get("colocate") and cluster.intra is None:
+        said.append("a free way to a server on the same machine")
+    if meta.get("pushers", meta["workers"]) < meta["workers"]:
+        said.append("machines that add up their devices' gradients in no time")
     if meta["sharing"] == "fair" and "servers" in meta:
         said.append("every worker begins with another server")
     return said

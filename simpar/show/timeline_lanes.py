@@ -86,8 +86,9 @@ def lane_name(program: Program, resource: int) -> str:
 
 
 def in_natural_order(name: str) -> tuple[int, list[tuple[int, str]]]:
-    """Return a key that puts workers before servers before others, and w9 before w10."""
-    role = 0 if re.fullmatch(r"w\d+", name) else 1 if re.fullmatch(r"ps\d+", name) else 2
+    """Return a key that puts workers before servers before machines before others, and w9 before w10."""
+    roles = (r"w\d+", r"ps\d+", r"n\d+")
+    role = next((place for place, pattern in enumerate(roles) if re.fullmatch(pattern, name)), len(roles))
     return role, [(int(part or -1), word) for word, part in re.findall(r"(\D*)(\d*)", name)]
 
 
@@ -111,7 +112,7 @@ def step_ends(run: Measured) -> list[float]:
         ends = np.maximum.accumulate(np.maximum(run.update_s[run.warmup :], run.since_s))
         return [run.since_s, *ends.tolist()]
     applied = np.sort(run.update_s[(run.update_s > run.since_s) & (run.update_s <= run.until_s)])
-    ends = applied[run.workers - 1 :: run.workers]
+    ends = applied[run.pushers - 1 :: run.pushers]
     return [run.since_s, *(ends.tolist() or [run.until_s])]
 
 

@@ -6,8 +6,12 @@ Nothing here is computed: a :class:`~simpar.result.Row` goes in, a sentence come
 from __future__ import annotations
 
 import shlex
+from itertools import takewhile
 
 from simpar.result import Bottleneck, Row
+
+_WHOSE = {"ps": "servers'", "n": "machines'"}
+"""Whose a link is, by the first letters of its name."""
 
 _HELPS = {
     "servers": "More servers would help",
@@ -17,6 +21,7 @@ _HELPS = {
     "microbatches": "More microbatches would help",
     "bandwidth": "A faster network would help",
     "algorithm": "Fewer rounds would help",
+    "local_merge": "Adding up gradients inside the machines first would help",
 }
 
 
@@ -97,6 +102,15 @@ def run(names: list[str], most: int = 3) -> str:
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
+def role_of(resource: str) -> str:
+    """Return the letters that a resource's name begins with: ``w``, ``ps`` or ``n``.
+
+    >>> role_of("ps0.in"), role_of("n3.out")
+    ('ps', 'n')
+    """
+    return "".join(takewhile(str.isalpha, resource))
+
+
 def waits_for(row: Row, found: Bottleneck) -> str:
     """Say what the strategy waits for, without its name: ``waits for the servers' links (ps0, ps1)``."""
     share = f"{percent(found.share)} of the step"
@@ -114,7 +128,7 @@ def waits_for(row: Row, found: Bottleneck) -> str:
         return f"waits for the latency of messages that follow each other, {share}"
     if found.resource == "fabric":
         return f"waits for the network, {share}"
-    whose = "servers'" if found.resource.startswith("ps") else "workers'"
+    whose = _WHOSE.get(role_of(found.resource), "workers'")
     what = "CPUs" if found.resource.endswith(".cpu") else "links"
     verb = "queues for" if found.cause == "queue" else "waits for"
     return f"{verb} the {whose} {what} ({_equals(row, found.resource)}), {share}"
@@ -126,6 +140,8 @@ def helps(found: Bottleneck) -> str:
     if tried is None:
         return "Settings that may help were not tried: too much to simulate here" if found.skipped else ""
     words = _HELPS.get(tried.path.rpartition(".")[2], "This would help")
+    if tried.value == "hierarchical":
+        words = "Summing inside the machines first would help"
     return f"{words}: try {setting(tried.path, tried.value)} ({duration(tried.step_s)})"
 
 
@@ -143,13 +159,13 @@ def _equals(row: Row, name: str) -> str:
     most = next((use for use in row.resources if use.name == name), None)
     if most is None:
         return name
-    suffix, role = name.rpartition(".")[2], name.rstrip("0123456789.inoutcp")[:1]
+    suffix, role = name.rpartition(".")[2], role_of(name)
     alike = [
         use.name
         for use in row.resources
         if use.kind == most.kind
         and use.name.rpartition(".")[2] == suffix
-        and use.name[:1] == role
+        and role_of(use.name) == role
         and use.busy_frac >= most.busy_frac * (1 - 1e-6)
     ]
     return run(alike or [name])

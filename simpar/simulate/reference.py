@@ -9,9 +9,10 @@ How an instant is kept in order, using SimPy's event priorities at equal times:
 
 =================  ==========================================================================
 priority 0 and 1   ends, lags, tokens, tasks without time: everything that only settles
-priority 2 + rank  one grant, to the head of a station's queue; what it sets off settles before
-                   the next grant
-last               the network shares its links anew, once
+priority 2 + rank  one grant, to the head of a station's queue, or the turn of a batch node; what it
+                   sets off settles before the next
+last               grants by priority; then the network shares its links anew, once; then batches
+                   that nothing more can come to are closed
 =================  ==========================================================================
 
 Users add their own processes: ``ReferenceEngine(program)`` holds ``env``, and whatever they start
@@ -32,8 +33,9 @@ import simpy
 from simpy.events import NORMAL, Event
 
 from simpar.errors import EngineError
-from simpar.program import Program
+from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, Program
 from simpar.simulate.network import FairNetwork
+from simpar.simulate.nodes import Gathering, log
 from simpar.trace import Trace
 
 GRANT = NORMAL + 1
@@ -42,12 +44,16 @@ GRANT = NORMAL + 1
 LAST = GRANT + 2**40
 """Priority of what follows all grants of an instant."""
 
+QUIET = LAST + 1
+"""Priority of the look at whether anything is going to happen at all."""
+
 REPORT_EVERY = 256
 """Instances between two calls of the progress callback."""
 
 Progress = Callable[[int, int], None]
 
 _Edge = tuple[int, int, float, list[float] | None]  # (target, distance, lag, lags by iteration of the target)
+_Reached = tuple[int, int, int]  # (task, iteration, sender of the token)
 
 
 class _Call(Event):
@@ -148,6 +154,16 @@ class ReferenceEngine:
         for edge, (u, v, distance, lag, at_start) in enumerate(program.edges()):
             (self._from_start if at_start else self._from_end)[u].append((v, distance, lag, lags.get(edge)))
             self._distances[v].append(distance)
+        self._node: list[int] = program.node.tolist()
+        self._gathering = {node: Gathering(batch) for node, batch in program.batches.items()}
+        self._update = {update: self._gathering[node] for update, node in program.batch_of_update.items()}
+        for batch in program.batches.values():
+            for reply in batch.replies:
+                if reply >= 0:
+                    self._distances[reply].append(0)  # the token of the update
+        self._arrived: dict[tuple[int, int], list[tuple[float, int]]] = {}  # by join: (time, sender)
+        self._under_way = 0  # instances that have not ended, tokens that have not arrived
+        self._looking = False  # whether anything is going to happen
         self._awaited = [len(distances) for distances in self._distances]
         self._reach = [max(distances, default=0) for distances in self._distances]
         self._missing: dict[tuple[int, int], int] = {}
@@ -159,11 +175,16 @@ class ReferenceEngine:
     def _needed(self, task: int, iteration: int) -> int:
         """Return the number of tokens that an instance waits for."""
         if iteration >= self._reach[task]:
-            return self._awaited[task]
-        return sum(1 for distance in self._distances[task] if distance <= iteration)
+            come = self._awaited[task]
+        else:
+            come = sum(1 for distance in self._distances[task] if distance <= iteration)
+        return come if self._node[task] != NODE_JOIN else min(come, self.program.joins[task])
 
-    def _token(self, task: int, iteration: int) -> None:
-        """Let one token arrive; the last one makes the instance ready."""
+    def _token(self, task: int, iteration: int, sender: int) -> None:
+        """Let one token arrive; the last one that is awaited makes the instance ready."""
+        if self._node[task] != NODE_TASK:
+            self._node_token(task, iteration, sender)
+            return
         missing = self._missing.pop((task, iteration), None)
         if missing is None:
             missing = self._needed(task, iteration)
@@ -172,7 +193,18 @@ class ReferenceEngine:
         else:
             self._ready.append((task, iteration))
 
-    def _send(self, edges: list[_Edge], iteration: int) -> None:
+    def _node_token(self, task: int, iteration: int, sender: int) -> None:
+        """Let one token arrive at a join or a batch."""
+        if self._node[task] == NODE_BATCH:
+            if self._gathering[task].enter(sender, iteration):
+                _Call(self.env, lambda: self._turn(task), GRANT + task)
+            return
+        arrived = self._arrived.setdefault((task, iteration), [])
+        arrived.append((self.env.now, sender))
+        if len(arrived) == self._needed(task, iteration):
+            self._ready.append((task, iteration))
+
+    def _send(self, edges: list[_Edge], sender: int, iteration: int) -> None:
         """Send the tokens of *edges*, at once or after their lags."""
         for task, distance, lag, by_iteration in edges:
             target = iteration + distance
@@ -181,14 +213,15 @@ class ReferenceEngine:
             if by_iteration is not None:
                 lag = by_iteration[target]
             if lag == 0.0:
-                self._token(task, target)
+                self._token(task, target, sender)
             else:
-                self.env.timeout(lag, (task, target)).callbacks.append(self._lagged)
+                self._under_way += 1
+                self.env.timeout(lag, (task, target, sender)).callbacks.append(self._lagged)
 
     def _lagged(self, event: Event) -> None:
-        instance: Any = event.value
-        task, iteration = instance
-        self._token(task, iteration)
+        reached: _Reached = event.value  # type: ignore[assignment]  # SimPy: of any type
+        self._under_way -= 1
+        self._token(*reached)
         self._settle()
 
     def _settle(self) -> None:
@@ -197,11 +230,53 @@ class ReferenceEngine:
         while ready:
             task, iteration = ready.popleft()
             if self._resource[task] >= 0:
+                self._under_way += 1
                 self.env.process(self._instance(task, iteration))
             else:
                 self._record(task, iteration, now, now, now)
-                self._send(self._from_start[task], iteration)
-                self._send(self._from_end[task], iteration)
+                self._send(self._from_start[task], task, iteration)
+                self._ended(task, iteration)
+        if self._gathering and not self._under_way and not self._looking:
+            self._looking = True
+            _Call(self.env, self._look, QUIET)
+
+    def _ended(self, task: int, iteration: int) -> None:
+        """Send what the end of an instance sets off; that of an update, the replies to its members."""
+        self._send(self._from_end[task], task, iteration)
+        gathering = self._update.get(task)
+        if gathering is not None:
+            for reply, own in gathering.replies(iteration):
+                self._token(reply, own, task)
+
+    # -- batches ---------------------------------------------------------------------------------
+
+    def _turn(self, node: int) -> None:
+        """Let a batch node take in what has come in this instant."""
+        gathering = self._gathering[node]
+        batch, turn = gathering.batch, gathering.turn()
+        self._ready.extend((batch.update, number) for number in turn.updates)
+        for reply, iteration in turn.answers:
+            self._token(reply, iteration, node)
+        if turn.timer is not None:
+            timer = self.env.timeout(batch.timeout_s, (node, turn.timer))
+            timer.callbacks.append(self._expire)
+        self._settle()
+
+    def _expire(self, event: Event) -> None:
+        expired: tuple[int, int] = event.value  # type: ignore[assignment]  # SimPy: of any type
+        node, number = expired
+        if self._gathering[node].expire(number):
+            _Call(self.env, lambda: self._turn(node), GRANT + node)
+
+    def _look(self) -> None:
+        """Close all batches short where nothing is under way that could bring them one more token."""
+        self._looking = False
+        if self._under_way or any(gathering.is_timed for gathering in self._gathering.values()):
+            return
+        for gathering in self._gathering.values():
+            self._ready.extend((gathering.batch.update, number) for number in gathering.flush())
+        if self._ready:
+            self._settle()
 
     # -- instances -------------------------------------------------------------------------------
 
@@ -213,8 +288,10 @@ class ReferenceEngine:
         ready = env.now
         yield station.request(task, iteration, self._priority[task])
         start = env.now
+        if task in self._update:
+            self._update[task].start()
         if self._from_start[task]:
-            self._send(self._from_start[task], iteration)
+            self._send(self._from_start[task], task, iteration)
             self._settle()
         if self._is_flow[task]:
             if self._overhead[task]:
@@ -231,7 +308,8 @@ class ReferenceEngine:
             yield env.timeout(self._seconds[task] if by_iteration is None else by_iteration[iteration])
             station.release()
         self._record(task, iteration, ready, start, env.now)
-        self._send(self._from_end[task], iteration)
+        self._under_way -= 1
+        self._ended(task, iteration)
         self._settle()
 
     def _record(self, task: int, iteration: int, ready: float, start: float, end: float) -> None:
@@ -277,7 +355,7 @@ class ReferenceEngine:
         Raises:
             EngineError: some instances never became ready; the message names them and what they wait for.
         """
-        for task in range(len(self.program)):
+        for task in self._periodic():
             for iteration in range(self.program.iterations):
                 if self._needed(task, iteration) == 0:
                     self._ready.append((task, iteration))
@@ -286,7 +364,8 @@ class ReferenceEngine:
         self._settle()
         with _no_collection():
             self.env.run()
-        expected = len(self.program) * self.program.iterations
+        updates = sum(len(gathering.members) for gathering in self._gathering.values())
+        expected = len(self._periodic()) * self.program.iterations + updates
         if len(self._rows) < expected:
             raise EngineError(self._stuck())
         if self._progress:
@@ -303,7 +382,18 @@ class ReferenceEngine:
             ready_s=columns[:, 2].copy(),
             start_s=columns[:, 3].copy(),
             end_s=columns[:, 4].copy(),
+            nodes=log(self.program, self._gathering.values(), self._arrived)
+            if self._gathering or self.program.joins
+            else None,
         )
+
+    def _periodic(self) -> list[int]:
+        """Return the tasks that run once an iteration: all but batches and their updates."""
+        return [
+            task
+            for task in range(len(self.program))
+            if self._node[task] != NODE_BATCH and task not in self._update
+        ]
 
     def _stuck(self) -> str:
         seen = {(row[1], row[0]) for row in self._rows}
@@ -312,7 +402,7 @@ class ReferenceEngine:
             first = next(
                 (task, iteration)
                 for iteration in range(self.program.iterations)
-                for task in range(len(self.program))
+                for task in self._periodic()
                 if (task, iteration) not in seen
             )
             waiting = [first]

@@ -7,7 +7,9 @@ part on its way round, in ``W - 1`` steps of *all-gather* the sums go round once
 ``n / W`` bytes to the next worker.
 
 Other algorithms go in fewer rounds of larger messages: ``tree`` (reduce to worker 0, broadcast),
-``recursive-doubling``, ``halving-doubling`` (Rabenseifner), ``direct`` (all to all, twice).
+``recursive-doubling``, ``halving-doubling`` (Rabenseifner), ``direct`` (all to all, twice). Where machines
+have several devices, the ring goes round in the order of the workers, so that one hop a machine crosses its
+link; ``hierarchical`` sums inside the machines first, then across them.
 
 With ``overlap`` a bucket leaves while the backward pass goes on (Li et al., PyTorch Distributed, VLDB
 2020); its ring runs when the one before has ended, as on one communication stream. The next forward
@@ -15,7 +17,9 @@ waits for all of them.
 
 Formula: without overlap, Z + 2 (W - 1) (alpha + n / (W B)) for W workers, n bytes of gradients, links of B
 bytes per second, latency alpha, compute Z, by the ring; 2 ceil(log2 W) (alpha + n / B) by the tree, 2 log2 W
-alpha + 2 (W - 1) / W n / B by halving and doubling. With overlap, never below Z plus the last bucket's.
+alpha + 2 (W - 1) / W n / B by halving and doubling; by rings inside M machines of g devices and across them,
+2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha + n / (M B)). With overlap, never below Z plus the last
+bucket's.
 Source: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms, JPDC 69(2), 2009.
 """
 
@@ -26,9 +30,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simpar.cost import collectives, memory
+from simpar.errors import InputError
 from simpar.program import Op, Program
 from simpar.scenario.options import AllreduceOptions
 from simpar.strategies.common import Setting, Star, layer_times
+from simpar.strategies.hierarchical import hierarchical
 from simpar.strategies.rounds import ALGORITHMS, Rounds
 from simpar.workload.splitting import balanced
 
@@ -79,8 +85,19 @@ def build(setting: Setting) -> Program:
     """Return the program of data parallelism with a ring all-reduce."""
     options = setting.strategy.options
     assert isinstance(options, AllreduceOptions)
-    star, workload, workers = Star(setting), setting.workload, setting.cluster.workers
-    builder = star.builder
+    star, workload, cluster = Star(setting), setting.workload, setting.cluster
+    builder, workers = star.builder, cluster.workers
+    closed = setting.scenario.run.collectives == "closed_form"
+    if closed and cluster.nodes > 1 and cluster.devices_per_node > 1 and options.algorithm != "hierarchical":
+        raise InputError(
+            [
+                setting.scenario.problem(
+                    "run.collectives",
+                    f"there is no closed form for {options.algorithm} across machines of several devices",
+                    "write messages, or algorithm: hierarchical",
+                )
+            ]
+        )
     size = (
         options.bucket
         if options.bucket is not None
@@ -120,10 +137,12 @@ def build(setting: Setting) -> Program:
         ready = [[computed[w], *finished[w]] for w in range(workers)]
         if workers == 1:
             continue
-        if setting.scenario.run.collectives == "closed_form":
+        if closed:
             finished = _one_task(star, options.algorithm, number, bucket, ready)
         elif options.algorithm == "ring":
             finished = _ring(star, number, bucket, ready)
+        elif options.algorithm == "hierarchical":
+            finished = hierarchical(star, number, bucket.elements, ready)
         else:
             finished = _rounds(star, ALGORITHMS[options.algorithm], number, bucket, ready)
     if options.overlap and rest > 0:
@@ -140,15 +159,25 @@ def build(setting: Setting) -> Program:
         updates=updates,
         samples=workers * workload.batch,
         workers=workers,
-        memory_bytes=memory.all_reduce_worker(
-            workload.parameter_bytes, workload.activation_bytes * workload.batch
+        memory=memory.all_reduce_worker(
+            workload.parameter_bytes,
+            workload.activation_bytes * workload.batch,
+            setting.optimizer_bytes(workload.parameters),
+            _buffers(setting, reduced, options.overlap),
         ),
-        activation_bytes=workload.activation_bytes * workload.batch,
         algorithm=options.algorithm,
         overlap=options.overlap,
         bucket_bytes=[bucket.elements * workload.dtype_bytes for bucket in reduced],
         collectives=setting.scenario.run.collectives,
     )
+
+
+def _buffers(setting: Setting, reduced: list[Bucket], overlap: bool) -> float:
+    """Return the bytes of the buffers that buckets are copied into; one worker alone needs none."""
+    if setting.cluster.workers == 1:
+        return 0.0
+    largest = max((bucket.elements for bucket in reduced), default=0) * setting.workload.dtype_bytes
+    return memory.bucket_buffers(largest, len(reduced), overlap)
 
 
 def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
@@ -225,14 +254,18 @@ def _one_task(
     star: Star, algorithm: str, number: int, bucket: Bucket, ready: list[list[int]]
 ) -> list[list[int]]:
     """Add one task that takes as long as the algorithm would alone."""
-    network = star.network
-    assert network is not None, "the scenario was checked: messages need a network"
-    workers = len(ready)
-    chunk = -(-bucket.elements // workers)
-    elements = chunk * workers if algorithm in ("ring", "direct") else bucket.elements
-    n_bytes, form = float(elements * star.setting.workload.dtype_bytes), CLOSED_FORMS[algorithm]
-    carried_s = form(n_bytes, workers, network.bytes_per_s, 0.0)
-    whole_s = form(n_bytes, workers, network.bytes_per_s, network.latency_s + network.overhead_s)
+    cluster, n_bytes = star.setting.cluster, star.setting.workload.dtype_bytes * bucket.elements
+    workers = cluster.workers
+    between = cluster.links_between(0, workers - 1)
+    assert between is not None, "the scenario was checked: messages need a network"
+    if algorithm == "hierarchical":
+        carried_s, whole_s = _hierarchical_s(star, bucket)
+    else:
+        if algorithm in ("ring", "direct"):  # as long as the largest chunk
+            n_bytes = -(-bucket.elements // workers) * workers * star.setting.workload.dtype_bytes
+        form, late_s = CLOSED_FORMS[algorithm], between.latency_s + between.overhead_s
+        carried_s = form(float(n_bytes), workers, between.bytes_per_s, 0.0)
+        whole_s = form(float(n_bytes), workers, between.bytes_per_s, late_s)
     done = star.builder.task(
         f"all_reduce.b{number}",
         Op("all_reduce", part=number),
@@ -242,3 +275,24 @@ def _one_task(
         lag=whole_s - carried_s,
     )
     return [[done]] * workers
+
+
+def _hierarchical_s(star: Star, bucket: Bucket) -> tuple[float, float]:
+    """Return the seconds of a hierarchical all-reduce for its bytes alone, and with latency and overhead."""
+    cluster, inter = star.setting.cluster, star.network
+    assert inter is not None, "the scenario was checked: messages need a network"
+    intra = cluster.intra or inter  # with one device a machine there is nothing inside
+    per_node, nodes = cluster.devices_per_node, cluster.nodes
+    chunk = -(-bucket.elements // per_node)  # as long as the largest one inside, and across
+    elements = (chunk * per_node, -(-chunk // nodes) * nodes * per_node)
+    sizes = [float(count * star.setting.workload.dtype_bytes) for count in elements]
+
+    def seconds(late: float) -> float:
+        inside_s = collectives.ring_all_reduce(
+            sizes[0], per_node, intra.bytes_per_s, late * (intra.latency_s + intra.overhead_s)
+        )
+        return inside_s + collectives.ring_all_reduce(
+            sizes[1], nodes, inter.bytes_per_s, late * (inter.latency_s + inter.overhead_s)
+        )
+
+    return seconds(0.0), seconds(1.0)

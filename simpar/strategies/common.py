@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simpar.cost import compute
+from simpar.cost.memory import Memory, optimizer_state
 from simpar.errors import InputError
-from simpar.hardware import Cluster
+from simpar.hardware import Cluster, Network
 from simpar.program import Op, Program, ProgramBuilder
 from simpar.scenario import Scenario, Strategy
+from simpar.strategies import operations
 from simpar.workload import Workload
 
 
@@ -33,6 +35,10 @@ class Setting:
     def iterations(self) -> int:
         """Iterations to run: the warm-up and the steps that are measured."""
         return self.scenario.run.warmup + self.scenario.run.steps
+
+    def optimizer_bytes(self, parameters: int) -> float:
+        """Return the bytes that the optimizer keeps for so many *parameters*."""
+        return optimizer_state(parameters, self.workload.dtype_bytes, self.scenario.model.optimizer)
 
     def refuse(self, option: str, message: str, fix: str = "") -> InputError:
         """Return the error that says what is wrong with one of the strategy's options."""
@@ -54,7 +60,8 @@ def layer_times(setting: Setting, worker: int, samples: float) -> tuple[list[flo
     """Return the seconds of each layer, forward and backward, for *samples* samples on *worker*.
 
     Measured layers scale with the samples; a device given by its times spreads them over the layers
-    by FLOPs; otherwise each layer takes its FLOPs over the device's rate.
+    by FLOPs; otherwise each layer takes its FLOPs over the device's rate, or what
+    :mod:`simpar.strategies.operations` says where launches, small operations or memory count.
     """
     speed = setting.cluster.speeds[worker]
     if (speed, samples) not in setting._times:
@@ -75,12 +82,22 @@ def _layer_times(setting: Setting, speed: float, samples: float) -> tuple[list[f
         backward = compute.spread(
             device.backward_s * share, [layer.backward_flops for layer in workload.layers]
         )
+    elif not device.is_linear:
+        forward, backward = operations.layer_times(workload, device, samples)
+        forward, backward = [slow * one for one in forward], [slow * one for one in backward]
     else:
         assert device.flops_per_s is not None, "the scenario was checked: a device has times or a rate"
         rate = device.flops_per_s / slow
         forward = [compute.layer_seconds(layer.forward_flops, samples, rate) for layer in workload.layers]
         backward = [compute.layer_seconds(layer.backward_flops, samples, rate) for layer in workload.layers]
     return forward, backward
+
+
+def is_linear(setting: Setting) -> bool:
+    """Return whether twice the samples take twice as long, as measured times are taken to."""
+    device = setting.cluster.device
+    measured = setting.workload.measured_batch is not None or device.forward_s is not None
+    return measured or device.is_linear
 
 
 def batch_seconds(setting: Setting, worker: int, samples: float) -> float:
@@ -119,10 +136,23 @@ def tensor_elements(workload: Workload) -> list[tuple[int, int]]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a message gets from one end to the other."""
+
+    links: tuple[tuple[str, float], ...]
+    """(name, bytes per second) in order; none where nothing has to move."""
+    latency_s: float
+    overhead_s: float
+
+
 class Star:
     """A program under construction on machines around one switch.
 
-    Every worker and every server has a full-duplex link: ``w3.out``, ``w3.in``, ``ps0.out``, ``ps0.in``.
+    Every machine and every server has a full-duplex link: ``w3.out``, ``w3.in``, ``ps0.out``, ``ps0.in``.
+    Where machines have several devices, they are called ``n0``, ``n1``, their links ``n0.out``, ``n0.in``,
+    and ``w3.out``, ``w3.in`` are the links of a device inside its machine. What leaves a machine crosses the
+    machine's own link only: the way there from the device is not charged.
     """
 
     def __init__(self, setting: Setting, iterations: int | None = None) -> None:
@@ -139,65 +169,134 @@ class Star:
         """Return the resource on which *worker* computes."""
         return self.builder.resource(f"w{worker}", "device")
 
-    def server_cpu(self, server: int) -> int:
+    def server_cpu(self, server: int, by_priority: bool = False) -> int:
         """Return the resource on which *server* adds and updates."""
         threads = self.setting.cluster.server.threads
-        return self.builder.resource(f"ps{server}.cpu", "server", capacity=threads)
+        discipline = "priority" if by_priority else "fifo"
+        return self.builder.resource(f"ps{server}.cpu", "server", capacity=threads, discipline=discipline)
+
+    def host_of(self, server: int) -> int | None:
+        """Return the machine of workers on which *server* lives, None where it has one of its own."""
+        colocated = getattr(self.setting.strategy.options, "colocate", False)
+        return server % self.setting.cluster.nodes if colocated else None
+
+    def way(self, source: int, target: int) -> Way:
+        """Return the way of a message between two workers."""
+        cluster = self.setting.cluster
+        if cluster.node_of(source) == cluster.node_of(target):
+            return self._inside((f"w{source}.out", f"w{target}.in"))
+        return self._across(self._port(cluster.node_of(source)), self._port(cluster.node_of(target)))
+
+    def way_to_server(self, worker: int, server: int, *, back: bool = False) -> Way:
+        """Return the way of a push, or *back*, of the reply to a pull.
+
+        A server on the worker's own machine is reached over the device's link inside it; where nothing is
+        known of such links, at no cost.
+        """
+        cluster, host = self.setting.cluster, self.host_of(server)
+        node = cluster.node_of(worker)
+        if host == node:
+            inside = f"w{worker}.in" if back else f"w{worker}.out"
+            return self._inside((inside,)) if cluster.intra else Way((), 0.0, 0.0)
+        there = (f"ps{server}", self._known.server_bytes_per_s) if host is None else self._port(host)
+        ends = (self._port(node), there)
+        return self._across(*(ends[::-1] if back else ends))
+
+    @property
+    def _known(self) -> Network:
+        assert self.network is not None, "the scenario was checked: messages need a network"
+        return self.network
+
+    def _port(self, node: int) -> tuple[str, float]:
+        """Return name and rate of the link that a machine has to the switch."""
+        name = f"n{node}" if self.setting.cluster.devices_per_node > 1 else f"w{node}"
+        return name, self._known.bytes_per_s
+
+    def _across(self, source: tuple[str, float], target: tuple[str, float]) -> Way:
+        links = (f"{source[0]}.out", source[1]), (f"{target[0]}.in", target[1])
+        return Way(links, self._known.latency_s, self._known.overhead_s)
+
+    def _inside(self, links: tuple[str, ...]) -> Way:
+        intra = self.setting.cluster.intra
+        assert intra is not None, "the scenario was checked: devices of one machine have links"
+        return Way(tuple((link, intra.bytes_per_s) for link in links), intra.latency_s, intra.overhead_s)
 
     def _send(
         self,
         name: str,
         op: Op,
-        source: str,
-        target: str,
-        rates: tuple[float, float],
+        ends: tuple[str, str],
+        way: Way,
         n_bytes: float,
         after: Sequence[int],
+        priority: int | None = None,
     ) -> tuple[int, int]:
-        assert self.network is not None, "the scenario was checked: messages need a network"
-        links = [(f"{source}.out", rates[0]), (f"{target}.in", rates[1])]
         return self.builder.message(
             name,
             op,
-            source,
-            target,
-            links,
+            *ends,
+            way.links,
             n_bytes,
-            latency=self.network.latency_s,
-            overhead=self.network.overhead_s,
+            latency=way.latency_s,
+            overhead=way.overhead_s,
             after=after,
+            priority=priority,
         )
 
     def push(
-        self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
+        self,
+        worker: int,
+        server: int,
+        n_bytes: float,
+        after: Sequence[int],
+        key: int = -1,
+        priority: int | None = None,
     ) -> tuple[int, int]:
         """Add a push of a worker's gradients to a server; return its (first, last) task."""
-        return self._exchange("push", worker, server, n_bytes, after, key)
+        return self._exchange("push", worker, server, n_bytes, after, key, priority)
 
     def pull(
-        self, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int = -1
+        self,
+        worker: int,
+        server: int,
+        n_bytes: float,
+        after: Sequence[int],
+        key: int = -1,
+        priority: int | None = None,
     ) -> tuple[int, int]:
         """Add the reply to a pull, from a server to a worker; return its (first, last) task."""
-        return self._exchange("pull", worker, server, n_bytes, after, key)
+        return self._exchange("pull", worker, server, n_bytes, after, key, priority)
 
     def _exchange(
-        self, kind: str, worker: int, server: int, n_bytes: float, after: Sequence[int], key: int
+        self,
+        kind: str,
+        worker: int,
+        server: int,
+        n_bytes: float,
+        after: Sequence[int],
+        key: int,
+        priority: int | None,
     ) -> tuple[int, int]:
-        assert self.network is not None, "the scenario was checked: messages need a network"
-        ends = (f"w{worker}", f"ps{server}")
-        rates = (self.network.bytes_per_s, self.network.server_bytes_per_s)
-        if kind == "pull":
-            ends, rates = ends[::-1], rates[::-1]
+        back = kind == "pull"
+        ends = (f"ps{server}", f"w{worker}") if back else (f"w{worker}", f"ps{server}")
         name = f"w{worker}.{kind}.ps{server}" + (f".{key}" if key >= 0 else "")
-        return self._send(name, Op(kind, worker=worker, server=server, key=key), *ends, rates, n_bytes, after)
+        op = Op(kind, worker=worker, server=server, key=key)
+        way = self.way_to_server(worker, server, back=back)
+        return self._send(name, op, ends, way, n_bytes, after, priority)
 
     def send(
-        self, name: str, op: Op, source: int, target: int, n_bytes: float, after: Sequence[int]
+        self,
+        name: str,
+        op: Op,
+        source: int,
+        target: int,
+        n_bytes: float,
+        after: Sequence[int],
+        priority: int | None = None,
     ) -> tuple[int, int]:
         """Add a message between two workers; return its (first, last) task."""
-        assert self.network is not None, "the scenario was checked: messages need a network"
-        rates = (self.network.bytes_per_s, self.network.bytes_per_s)
-        return self._send(name, op, f"w{source}", f"w{target}", rates, n_bytes, after)
+        ends = (f"w{source}", f"w{target}")
+        return self._send(name, op, ends, self.way(source, target), n_bytes, after, priority)
 
     def program(
         self,
@@ -206,8 +305,7 @@ class Star:
         updates: Sequence[int],
         samples: int,
         workers: int,
-        memory_bytes: float,
-        activation_bytes: float,
+        memory: Memory,
         **facts: Any,
     ) -> Program:
         """Return the program, with what reports must know of it.
@@ -216,8 +314,7 @@ class Star:
             clock: ``sync`` where a step ends when the last of *updates* has ended in an iteration,
                 ``async`` where every one of them applies one worker's gradients.
             samples: trained on in one iteration by all workers together.
-            memory_bytes: of the device that needs most.
-            activation_bytes: what of them is activations; the rest is parameters, gradients, optimizer state.
+            memory: of the device that needs most.
             facts: whatever else is worth knowing, plain JSON.
         """
         setting = self.setting
@@ -230,8 +327,8 @@ class Star:
                 "samples": samples,
                 "workers": workers,
                 "warmup": setting.scenario.run.warmup,
-                "memory_bytes": memory_bytes,
-                "activation_bytes": activation_bytes,
+                "memory_bytes": memory.total,
+                "memory": memory.to_dict(),
                 "sharing": self.builder.sharing,
                 **facts,
             }

@@ -6,6 +6,10 @@ With overlap every slice of a tensor goes on its own as soon as its layer's back
 the forward of a layer waits for that layer's slices only (wait-free backpropagation, Zhang et al.,
 Poseidon, USENIX ATC 2017).
 
+With ``colocate`` the servers live on the workers' machines, in turn, and share their links. With
+``local_merge`` the devices of a machine send their gradients to its first one, which pushes the sum and hands
+the new parameters round: one push and one pull a machine.
+
 What a server does with a push is the strategy's own: :mod:`simpar.strategies.ps_sync`,
 :mod:`simpar.strategies.ps_async`.
 """
@@ -35,10 +39,18 @@ class Key:
     group: int
     """The group of layers it belongs to."""
 
+    @property
+    def end(self) -> str:
+        """How the names of its tasks end."""
+        return f".{self.index}" if self.index >= 0 else ""
+
+
+MOST_UNEVEN = 50.0
+"""Times the shortest cycle up to which the longest is allowed for; beyond it, run.steps have to be."""
 
 Apply = Callable[[Key, Sequence[int]], Sequence[int]]
-"""Given a key and the push of each worker that has arrived, add the server's tasks and return, for each
-worker, the task that its pull waits for."""
+"""Given a key and the push of each pusher that has arrived, add the server's tasks and return, for each
+pusher, the task that its pull waits for."""
 
 
 class Servers:
@@ -50,6 +62,12 @@ class Servers:
         self.setting, self.options = setting, options
         self.star = Star(setting, iterations)
         self.workers = setting.cluster.workers
+        self.by_priority = options.priority and options.overlap
+        """Whether links and servers take earlier layers first; without overlap all go together."""
+        self.share = setting.cluster.devices_per_node if options.local_merge else 1
+        """Workers whose gradients are one push."""
+        self.pushers = list(range(0, self.workers, self.share))
+        """The workers that push: all, or the first of each machine."""
         workload = setting.workload
         itemsize = workload.dtype_bytes
         slice_elements = None
@@ -110,26 +128,81 @@ class Servers:
         for g in reversed(range(len(self.groups))):
             backwards = [self._backward(worker, g, before[worker]) for worker in workers]
             before = backwards
-            keys = self.keys[g]
+            keys, ranks = self.keys[g], range(len(self.pushers))
+            merged = self._merge(keys, backwards)
             pushes: dict[tuple[int, int], int] = {}
             for turn in range(len(keys)):
                 # Workers begin with different servers, so that they do not all queue at the first.
-                for worker in workers:
-                    k = (worker + turn) % len(keys)
-                    _, pushes[worker, k] = self.star.push(
-                        worker, keys[k].server, keys[k].bytes, [backwards[worker]], key=keys[k].index
+                for rank, worker in enumerate(self.pushers):
+                    k = (rank + turn) % len(keys)
+                    _, pushes[rank, k] = self.star.push(
+                        worker,
+                        keys[k].server,
+                        keys[k].bytes,
+                        merged[rank][k],
+                        keys[k].index,
+                        self._place(keys[k]),
                     )
-            released = [apply(key, [pushes[worker, k] for worker in workers]) for k, key in enumerate(keys)]
-            for turn in workers:
+            released = [apply(key, [pushes[rank, k] for rank in ranks]) for k, key in enumerate(keys)]
+            pulled: dict[tuple[int, int], int] = {}
+            for turn in ranks:
                 for k, key in enumerate(keys):
-                    worker = (turn + k * self.workers // len(keys)) % self.workers
-                    _, arrived = self.star.pull(
-                        worker, key.server, key.bytes, [released[k][worker]], key=key.index
+                    rank = (turn + k * len(self.pushers) // len(keys)) % len(self.pushers)
+                    worker = self.pushers[rank]
+                    _, pulled[rank, k] = self.star.pull(
+                        worker, key.server, key.bytes, [released[k][rank]], key.index, self._place(key)
                     )
-                    builder.edge(arrived, forwards[worker][g], distance=1)
+                    builder.edge(pulled[rank, k], forwards[worker][g], distance=1)
+            for worker, arrived in self._hand_round(keys, pulled):
+                builder.edge(arrived, forwards[worker][g], distance=1)
         self.last = before
         for worker in workers:
             builder.edge(before[worker], self.first[worker], distance=1)
+
+    def _merge(self, keys: Sequence[Key], backwards: Sequence[int]) -> list[list[list[int]]]:
+        """Add what devices send to the first of their machine; return what each push waits for.
+
+        By pusher and key. With overlap that is a message a key, else one for all of them.
+        """
+        waits = [[[backwards[worker]] for _ in keys] for worker in self.pushers]
+        for rank, leader in enumerate(self.pushers):
+            for parts in self._bundles(keys, rank):
+                for worker in range(leader + 1, leader + self.share):
+                    _, arrived = self._inside("merge", worker, leader, keys, parts, [backwards[worker]])
+                    for k in parts:
+                        waits[rank][k].append(arrived)
+        return waits
+
+    def _hand_round(self, keys: Sequence[Key], pulled: dict[tuple[int, int], int]) -> list[tuple[int, int]]:
+        """Add what the first device of each machine hands to the others; return (worker, message)."""
+        found = []
+        for rank, leader in enumerate(self.pushers):
+            for parts in self._bundles(keys, rank):
+                for worker in range(leader + 1, leader + self.share):
+                    after = [pulled[rank, k] for k in parts]
+                    _, arrived = self._inside("hand", worker, leader, keys, parts, after)
+                    found.append((worker, arrived))
+        return found
+
+    def _bundles(self, keys: Sequence[Key], rank: int) -> list[list[int]]:
+        """Return the keys that go as one message inside a machine, in the order in which it pushes them."""
+        order = [(rank + turn) % len(keys) for turn in range(len(keys))]
+        return [[k] for k in order] if self.options.overlap else [order] if order else []
+
+    def _inside(
+        self, kind: str, worker: int, leader: int, keys: Sequence[Key], parts: list[int], after: Sequence[int]
+    ) -> tuple[int, int]:
+        """Add a message between *worker* and the first device of its machine."""
+        key = keys[parts[0]].index
+        name = f"w{worker}.{kind}" + (f".{key}" if key >= 0 else "")
+        ends = (worker, leader) if kind == "merge" else (leader, worker)
+        n_bytes = math.fsum(keys[k].bytes for k in parts)
+        op, place = Op(kind, worker=worker, peer=leader, key=key), self._place(keys[parts[0]])
+        return self.star.send(name, op, *ends, n_bytes, after, place)
+
+    def _place(self, key: Key) -> int | None:
+        """Return the priority of the messages of *key*, None where they go as they come."""
+        return key.group if self.by_priority else None
 
     def _name(self, worker: int, what: str, g: int) -> str:
         return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "")
@@ -162,26 +235,68 @@ class Servers:
 
     # -- the servers' time -----------------------------------------------------------------------
 
+    def serve(self, what: str, key: Key, seconds: float, after: Sequence[int], worker: int = -1) -> int:
+        """Add a task of a server for *key*, which adds or applies, for one worker or for all; return it."""
+        return self.star.builder.task(
+            f"ps{key.server}.{what}" + (f".w{worker}" if worker >= 0 else "") + key.end,
+            Op(what, worker=worker, server=key.server, key=key.index),
+            self.star.server_cpu(key.server, self.by_priority),
+            seconds,
+            after,
+            key.group if self.by_priority else 0,
+        )
+
+    def added(self, key: Key, pushes: Sequence[int]) -> Sequence[int]:
+        """Add up each push as it comes; return the tasks that do, or the pushes where that takes no time."""
+        seconds = self.add_s(key)
+        if not seconds:
+            return pushes
+        return [
+            self.serve("add", key, seconds, [push], worker)
+            for worker, push in zip(self.pushers, pushes, strict=True)
+        ]
+
+    def reply(self, key: Key, worker: int, after: Sequence[int]) -> int:
+        """Add the moment at which *worker* is answered; return its task."""
+        op = Op("gather", worker=worker, server=key.server, key=key.index)
+        return self.star.builder.gather(f"ps{key.server}.reply.w{worker}{key.end}", after, op)
+
     def add_s(self, key: Key) -> float:
         """Return the seconds to add one push of *key*."""
-        rate = self.setting.cluster.server.add_bytes_per_s
-        return key.bytes / rate if rate else 0.0
+        server = self.setting.cluster.server
+        return server.overhead_s + (key.bytes / server.add_bytes_per_s if server.add_bytes_per_s else 0.0)
 
     def update_s(self, key: Key) -> float:
         """Return the seconds to update the parameters of *key*."""
-        rate = self.setting.cluster.server.update_bytes_per_s
-        return key.bytes / rate if rate else 0.0
+        server = self.setting.cluster.server
+        return server.overhead_s + (
+            key.bytes / server.update_bytes_per_s if server.update_bytes_per_s else 0.0
+        )
+
+    def add_and_update_s(self, key: Key) -> float:
+        """Return the seconds to add one push of *key* and update at once, which takes it up once only."""
+        return self.add_s(key) + self.update_s(key) - self.setting.cluster.server.overhead_s
 
     def cycle_s(self, worker: int) -> float:
-        """Return the seconds of one cycle of *worker* if it were alone.
+        """Return the seconds of one cycle of *worker*, or of all that it pushes for, if it were alone.
 
         With overlap, all but the first layers' pushes are hidden behind the backward pass, or outlast it.
         """
         cluster, network = self.setting.cluster, self.star.network
         assert network is not None
-        forward, backward = self._times[worker]
+        slowest = max(range(worker, worker + self.share), key=lambda one: (self._compute_s(one), -one))
+        if self.share > 1 or self.options.colocate:
+            there_and_back = 2 * (self._merge_s() + self._one_way_s(worker))
+            server = cluster.server
+            work = (server.add_bytes_per_s, server.update_bytes_per_s)
+            return (
+                self._hidden_s(slowest)
+                + self._compute_s(slowest)
+                + there_and_back
+                + parameter_server.server_cpu(self.exposed_loads, 1, *work)
+            )
         return self._hidden_s(worker) + parameter_server.uncontended_cycle(
-            math.fsum(forward) + math.fsum(backward),
+            self._compute_s(worker),
             self.exposed_loads,
             network.bytes_per_s,
             network.server_bytes_per_s,
@@ -189,7 +304,53 @@ class Servers:
             network.overhead_s,
             cluster.server.add_bytes_per_s,
             cluster.server.update_bytes_per_s,
+            cluster.server.overhead_s,
         )
+
+    def _compute_s(self, worker: int) -> float:
+        forward, backward = self._times[worker]
+        return math.fsum(forward) + math.fsum(backward)
+
+    def _merge_s(self) -> float:
+        """Return the seconds to bring the exposed gradients of a machine's devices to its first one."""
+        intra = self.setting.cluster.intra
+        if self.share == 1 or intra is None:
+            return 0.0
+        sent = (self.share - 1) * math.fsum(self.exposed_loads)
+        return intra.latency_s + intra.overhead_s + sent / intra.bytes_per_s
+
+    def _one_way_s(self, worker: int) -> float:
+        """Return the seconds of the exposed pushes of *worker* alone: of the fullest link on their ways."""
+        carried, late_s = self._carried([worker], self.exposed_loads)
+        return late_s + max(carried.values(), default=0.0)
+
+    def _carried(self, workers: Sequence[int], loads: Sequence[float]) -> tuple[dict[str, float], float]:
+        """Return the seconds of each link for the pushes of *workers*, and what a message takes beside."""
+        carried: dict[str, float] = {}
+        late_s = 0.0
+        for worker in workers:
+            for server, load in enumerate(loads):
+                way = self.star.way_to_server(worker, server)
+                for link, rate in way.links if load else ():
+                    carried[link] = carried.get(link, 0.0) + load / rate
+                    late_s = max(late_s, way.latency_s + way.overhead_s)
+        return carried, late_s
+
+    def longest_over_shortest(self) -> float:
+        """Return how many times the shortest cycle the longest may be, all pushing at once, speeds apart.
+
+        1 where servers are apart: then all are served alike. Who shares a machine with a server is served
+        sooner than those who queue for its link.
+        """
+        if not self.options.colocate:
+            return 1.0
+        everybody, late_s = self._carried(self.pushers, self.loads)
+        cycles = []
+        for worker in self.pushers:
+            own, _ = self._carried([worker], self.loads)
+            queued_s = late_s + max(everybody[link] for link in own) if own else 0.0
+            cycles.append(self.cycle_s(worker) + 2 * queued_s)
+        return min(max(cycles) / min(cycles), MOST_UNEVEN) if min(cycles) else 1.0
 
     @property
     def exposed_loads(self) -> list[float]:
@@ -211,16 +372,24 @@ class Servers:
         _, backward = self._times[worker]
         return max(0.0, sending - math.fsum(backward[: self.groups[-1].layers[0]]))
 
-    def program(self, clock: str, updates: Sequence[int], **facts: Any) -> Program:
-        """Return the program. A step ends with the updates, and not before the last backward pass."""
+    def program(self, clock: str, updates: Sequence[int], awaited: int = 0, **facts: Any) -> Program:
+        """Return the program. A step ends with the updates, and not before the last backward pass.
+
+        Args:
+            awaited: how many workers a step waits for, where those are not all.
+        """
+        builder = self.star.builder
         if not updates or (clock == "sync" and not self.keys[0]):
             clock = "sync"
-            ends = [
-                self.star.builder.gather(f"w{worker}.update", [task], Op("update", worker=worker))
-                for worker, task in enumerate(self.last)
-            ]
+            if awaited:
+                ends = [builder.join("update", self.last, awaited, Op("update"))]
+            else:
+                ends = [
+                    builder.gather(f"w{worker}.update", [task], Op("update", worker=worker))
+                    for worker, task in enumerate(self.last)
+                ]
             updates = [*updates, *ends]
-        return self.star.program(clock=clock, updates=updates, **self.facts(), **facts)
+        return self.star.program(clock=clock, updates=updates, **(self.facts() | facts))
 
     def facts(self) -> dict[str, Any]:
         """Return what reports must know: memory, loads by server, the fullest server's largest tensor."""
@@ -230,22 +399,31 @@ class Servers:
         largest = max(held, key=lambda piece: (piece.elements, -piece.tensor), default=None)
         names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
         return {
-            "memory_bytes": memory.server_fed_worker(
+            "memory": memory.server_fed_worker(
                 workload.parameter_bytes, workload.activation_bytes * workload.batch
             ),
-            "activation_bytes": workload.activation_bytes * workload.batch,
             "samples": self.workers * workload.batch,
             "workers": self.workers,
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
+            **({"priority": True} if self.by_priority else {}),
+            **({"colocate": True} if self.options.colocate else {}),
+            **({"local_merge": True, "pushers": len(self.pushers)} if self.options.local_merge else {}),
             "server_loads_bytes": self.loads,
-            "server_memory_bytes": [memory.parameter_server(load) for load in self.loads],
+            "server_memory_bytes": [self._server_memory(server).total for server in range(len(self.loads))],
             "fullest_server": fullest,
             "largest_tensor": names[largest.tensor] if largest else "",
             "largest_tensor_bytes": _whole(self.slices, largest) * workload.dtype_bytes if largest else 0,
-            "cycle_s": self.cycle_s(self.workers - 1) if self.loads else 0.0,
+            "cycle_s": self.cycle_s(self.pushers[-1]) if self.loads else 0.0,
         }
+
+    def _server_memory(self, server: int) -> memory.Memory:
+        """Return the memory of one server."""
+        load = self.loads[server]
+        largest = max((key.bytes for keys in self.keys for key in keys if key.server == server), default=0.0)
+        state = self.setting.optimizer_bytes(load // self.setting.workload.dtype_bytes)
+        return memory.parameter_server(load, state, largest, self.setting.cluster.server.threads)
 
 
 def _whole(slices: Sequence[Slice], piece: Slice) -> int:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from simpar.cost import memory
 from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PipelineOptions
-from simpar.strategies.common import Setting, Star, layer_times
+from simpar.strategies.common import Setting, Star, is_linear, layer_times
 from simpar.workload.layers import Layer
 from simpar.workload.splitting import all_cuts, balanced
 from simpar.workload.splitting import stages as cut_into_stages
@@ -64,19 +64,22 @@ def build(setting: Setting) -> Program:
             f"write fewer (stages x microbatches at most {MOST_TASKS // 4:,})",
         )
     sizes = balanced(samples, micro)
-    whole = [layer_times(setting, stage, samples) for stage in range(stages)]
-    network = star.network
-    assert network is not None, "the scenario was checked: messages need a network"
+    whole = [_minibatch_times(setting, stage, sizes) for stage in range(stages)]
+    # Where the stages are on several machines, every cut is taken for one between machines.
+    between = setting.cluster.links_between(0, stages - 1)
+    assert between is not None, "the scenario was checked: messages need a network"
     crossed = all_cuts(workload)  # bytes of one sample, by the layer behind the cut
     cuts = cut_into_stages(
         [forward + backward for forward, backward in zip(*whole[0], strict=True)],
-        [2 * n_bytes * samples / network.bytes_per_s for n_bytes in crossed],
+        [2 * n_bytes * samples / between.bytes_per_s for n_bytes in crossed],
         stages,
         micro,
     )
     crossing = [crossed[cut[0]] for cut in cuts[1:]]
 
     def seconds(stage: int, direction: int, part: int) -> float:
+        if not is_linear(setting):
+            return math.fsum(layer_times(setting, stage, sizes[part])[direction][slice(*cuts[stage])])
         return math.fsum(whole[stage][direction][slice(*cuts[stage])]) * sizes[part] / samples
 
     order = [stage_order(options.schedule, stage, stages, micro) for stage in range(stages)]
@@ -93,23 +96,33 @@ def build(setting: Setting) -> Program:
         * in_flight(order[stage])
         for stage, cut in enumerate(cuts)
     ]
+    parameters = [sum(layer.parameters for layer in workload.layers[slice(*cut)]) for cut in cuts]
+    ends = [0.0, *(n_bytes * max(sizes) for n_bytes in crossing), 0.0]  # what crosses into and out of a stage
     needs = [
         memory.pipeline_stage(
-            sum(layer.parameters for layer in workload.layers[slice(*cut)]) * workload.dtype_bytes,
+            parameters[stage] * workload.dtype_bytes,
             kept[stage] / in_flight(order[stage]),
             in_flight(order[stage]),
+            setting.optimizer_bytes(parameters[stage]),
+            input_bytes=ends[stage],
+            gradient_bytes=ends[stage + 1],
         )
-        for stage, cut in enumerate(cuts)
+        for stage in range(stages)
     ]
-    fullest = needs.index(max(needs))
-    largest = max(range(len(crossing)), key=lambda cut: (crossing[cut], -cut), default=-1)
+    fullest = max(range(stages), key=lambda stage: (needs[stage].total, -stage))
+
+    def slowness(cut: int) -> float:
+        links = setting.cluster.links_between(cut, cut + 1)
+        assert links is not None, "the scenario was checked: messages need a network"
+        return crossing[cut] / links.bytes_per_s
+
+    slowest = max(range(len(crossing)), key=lambda cut: (slowness(cut), -cut), default=-1)
     return star.program(
         clock="sync",
         updates=updates,
         samples=samples,
         workers=workers,
-        memory_bytes=needs[fullest],
-        activation_bytes=kept[fullest],
+        memory=needs[fullest],
         fullest_stage=fullest,
         in_flight=in_flight(order[fullest]),
         schedule=options.schedule,
@@ -120,12 +133,28 @@ def build(setting: Setting) -> Program:
         cut_layers=[
             [_named(workload.layers[cut[0] - 1]), _named(workload.layers[cut[0]])] for cut in cuts[1:]
         ],
-        widest_cut=largest,
+        widest_cut=slowest,
         stage_compute_s=[
             math.fsum(math.fsum(times[slice(*cuts[stage])]) for times in whole[stage])
             for stage in range(stages)
         ],
     )
+
+
+def _minibatch_times(setting: Setting, worker: int, sizes: list[int]) -> tuple[list[float], list[float]]:
+    """Return the seconds of each layer on *worker*, forward and backward, for all microbatches together."""
+    if is_linear(setting):
+        return layer_times(setting, worker, sum(sizes))
+    counts = [(size, sizes.count(size)) for size in sorted(set(sizes))]
+    times = [(count, layer_times(setting, worker, size)) for size, count in counts]
+    forward, backward = (
+        [
+            math.fsum(parts)
+            for parts in zip(*([count * s for s in one[way]] for count, one in times), strict=True)
+        ]
+        for way in (0, 1)
+    )
+    return forward, backward
 
 
 def stage_order(schedule: str, stage: int, stages: int, micro: int) -> list[tuple[str, int]]:

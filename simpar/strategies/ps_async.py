@@ -4,30 +4,94 @@ A server applies each push on its own, as it comes, and answers that worker at o
 for anybody, except for a link or a server in use. The price is *staleness*: between a worker's pull and
 its next push, the others update. On average it is W - 1, whatever the speeds.
 
+With a ``trigger``, a server adds up pushes first, updates once for all of them, and then answers those
+whose pushes were in it: at every c-th push (``count``), as soon as it is free (``drain``), or a while
+after the first (``timeout``). With ``softsync: n`` it updates at every c-th push too, c = floor(W / n), but
+answers the others at once, with the parameters as they are: only whoever sends the c-th waits.
+Each server, and with overlap each slice, gathers on its own. Several that count may each hold what another
+one waits for: nobody moves then, and they update with what they have.
+
 Equal workers that start together stay together; ``run.stagger: even`` lets worker w begin at w/W of
-the cycle that it would have alone.
+the cycle that it would have alone. With ``local_merge`` a machine goes its own pace as one worker does, that
+of its slowest device, and staleness is the number of machines - 1.
 
 Formula: while no link or server is full, Z + 2 (alpha + n / B_w) a step, as if alone; never below
-W n / (S B_s). Staleness is W - 1 on average, 1/f - 1 for a worker with the share f of all updates.
-Source: Dean et al., Large Scale Distributed Deep Networks (Downpour SGD), NIPS 2012.
+W n / (S B_s). Staleness is W - 1 on average, 1/f - 1 for a worker with the share f of all updates; with
+c pushes an update it is W / c - 1 where all of them wait for it, and (W - 1) / c with softsync.
+Sources: Dean et al., Large Scale Distributed Deep Networks (Downpour SGD), NIPS 2012; Zhang et al.,
+Staleness-aware Async-SGD for Distributed Deep Learning, arXiv 1511.05950, 2016, for softsync.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from simpar.program import Op, Program, ProgramBuilder
+from simpar.program import Op, Program
+from simpar.scenario.options import PsAsyncOptions
 from simpar.strategies.common import Setting
 from simpar.strategies.parameter_server import Key, Servers
 
-Release = Callable[[ProgramBuilder, Key, Sequence[int]], Sequence[int]]
+Release = Callable[[Servers, Key, Sequence[int]], Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """When a server updates: the arguments of :meth:`simpar.program.ProgramBuilder.batch`."""
+
+    mode: str
+    count: int = 1
+    timeout_s: float = 0.0
+    at_once: bool = False
 
 
 def build(setting: Setting) -> Program:
     """Return the program of asynchronous training with parameter servers."""
-    return at_own_pace(setting, iterations(setting), released=lambda builder, key, applies: applies)
+    trigger = trigger_of(setting)
+    if trigger is None:
+        return at_own_pace(setting, iterations(setting), released=lambda servers, key, applies: applies)
+    servers, starts = _begun(setting, iterations(setting))
+    updates: list[int] = []
+
+    def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
+        update, replies = _gathered(servers, key, pushes, trigger)
+        updates.append(update)
+        return replies
+
+    servers.lay(apply)
+    return _ended(servers, starts, updates, trigger=asdict(trigger))
+
+
+def trigger_of(setting: Setting) -> Trigger | None:
+    """Return when a server updates; None where that is at every push."""
+    options = setting.strategy.options
+    assert isinstance(options, PsAsyncOptions)
+    workers = setting.cluster.workers // (setting.cluster.devices_per_node if options.local_merge else 1)
+    server = setting.cluster.server
+    asked, trigger = options.trigger, None
+    if options.softsync is not None:
+        trigger = Trigger("count", workers // options.softsync, at_once=True)
+    elif asked is not None and asked.timeout is not None:
+        trigger = Trigger("timeout", workers if asked.count is None else asked.count, asked.timeout)
+    elif asked is not None and asked.count is not None:
+        trigger = Trigger("count", asked.count)
+    elif asked is not None and (server.update_bytes_per_s or server.overhead_s):
+        return Trigger("drain")  # nothing ever waits for a server that updates in no time
+    return trigger if trigger is not None and trigger.count > 1 else None
+
+
+def _gathered(
+    servers: Servers, key: Key, pushes: Sequence[int], trigger: Trigger
+) -> tuple[int, Sequence[int]]:
+    """Add what a server does with the pushes of *key*; return its update, and each worker's reply."""
+    builder, added = servers.star.builder, servers.added(key, pushes)
+    batch = builder.batch(f"ps{key.server}.batch{key.end}", added, **asdict(trigger))
+    update = servers.serve("apply", key, servers.update_s(key), [])
+    replies = [servers.reply(key, worker, []) for worker in servers.pushers]
+    builder.answer(batch, update, dict(zip(added, replies, strict=True)))
+    return update, replies
 
 
 def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) -> Program:
@@ -36,38 +100,45 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
     Args:
         rounds: iterations of every worker.
         facts: what else reports must know.
-        released: given a builder, a key and its applies by worker, returns what the replies wait for.
+        released: given the servers, a key and its applies by pusher, returns what the replies wait for.
     """
-    servers = Servers(setting, rounds)
-    builder = servers.star.builder
-    workers = setting.cluster.workers
-    starts: list[tuple[int, float]] = []
-    if setting.scenario.run.stagger == "even":
-        for worker in range(1, workers):
-            start = builder.gather(f"w{worker}.start", [], Op("start", worker=worker))
-            builder.edge(start, start, distance=1)
-            starts.append((start, servers.cycle_s(worker) * worker / workers))
+    servers, starts = _begun(setting, rounds)
     applies: list[int] = []
 
     def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
-        cpu = servers.star.server_cpu(key.server)
+        seconds = servers.add_and_update_s(key)
         done = [
-            builder.task(
-                f"ps{key.server}.apply.w{worker}" + (f".{key.index}" if key.index >= 0 else ""),
-                Op("apply", worker=worker, server=key.server, key=key.index),
-                cpu,
-                servers.add_s(key) + servers.update_s(key),
-                [push],
-            )
-            for worker, push in enumerate(pushes)
+            servers.serve("apply", key, seconds, [push], worker)
+            for worker, push in zip(servers.pushers, pushes, strict=True)
         ]
         applies.extend(done)
-        return released(builder, key, done)
+        return released(servers, key, done)
 
     servers.lay(apply)
-    for worker, (start, wait) in enumerate(starts, start=1):
-        builder.edge(start, servers.first[worker], lag=wait)
-    return servers.program("async", applies, stagger=setting.scenario.run.stagger, **facts)
+    return _ended(servers, starts, applies, **facts)
+
+
+def _begun(setting: Setting, rounds: int) -> tuple[Servers, list[tuple[int, int, float]]]:
+    """Return a program begun, and for each pusher but the first: the task that starts it, who, how late."""
+    servers = Servers(setting, rounds)
+    builder, pushers = servers.star.builder, servers.pushers
+    starts: list[tuple[int, int, float]] = []
+    if setting.scenario.run.stagger == "even":
+        for place, worker in enumerate(pushers[1:], start=1):
+            start = builder.gather(f"w{worker}.start", [], Op("start", worker=worker))
+            builder.edge(start, start, distance=1)
+            starts.append((start, worker, servers.cycle_s(worker) * place / len(pushers)))
+    return servers, starts
+
+
+def _ended(
+    servers: Servers, starts: list[tuple[int, int, float]], updates: Sequence[int], **facts: Any
+) -> Program:
+    """Return the program, with every worker begun at its time."""
+    for start, worker, wait in starts:
+        for other in range(worker, worker + servers.share):
+            servers.star.builder.edge(start, servers.first[other], lag=wait)
+    return servers.program("async", updates, stagger=servers.setting.scenario.run.stagger, **facts)
 
 
 def iterations(setting: Setting) -> int:
@@ -76,8 +147,16 @@ def iterations(setting: Setting) -> int:
     Figures are taken from the last worker's apply of iteration ``warmup`` to the first worker's last: one
     that is twice as fast as the slowest has done twice the warm-up by then.
     """
-    run, speeds = setting.scenario.run, setting.cluster.speeds
+    run, speeds = setting.scenario.run, paces(setting)
     # One round more than the warm-up and the step after it, for a start that is put off by a whole cycle; and
     # as many steps of the slowest as were asked for.
     rounds = run.warmup + 1 + run.steps
-    return math.ceil((rounds + 1) * max(speeds) / min(speeds)) - 1
+    uneven = Servers(setting, 1).longest_over_shortest()
+    return math.ceil((rounds + 1) * max(speeds) / min(speeds) * uneven) - 1
+
+
+def paces(setting: Setting) -> list[float]:
+    """Return the speed of all that go their own pace: of a worker, or of a machine that merges first."""
+    options, speeds = setting.strategy.options, setting.cluster.speeds
+    share = setting.cluster.devices_per_node if getattr(options, "local_merge", False) else 1
+    return [min(speeds[first : first + share]) for first in range(0, len(speeds), share)]

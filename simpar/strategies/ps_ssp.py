@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simpar.program import Op, Program, ProgramBuilder
+from simpar.program import Op, Program
 from simpar.scenario.options import SspOptions
 from simpar.strategies.common import Setting
-from simpar.strategies.parameter_server import Key
+from simpar.strategies.parameter_server import Key, Servers
 from simpar.strategies.ps_async import at_own_pace, iterations
 
 
@@ -29,18 +29,15 @@ def build(setting: Setting) -> Program:
     assert isinstance(options, SspOptions)
     bound = options.staleness
 
-    def released(builder: ProgramBuilder, key: Key, applies: Sequence[int]) -> Sequence[int]:
-        end = f".{key.index}" if key.index >= 0 else ""
-        gate = builder.gather(f"ps{key.server}.gate{end}", [], Op("gather", server=key.server, key=key.index))
+    def released(servers: Servers, key: Key, applies: Sequence[int]) -> Sequence[int]:
+        builder = servers.star.builder
+        op = Op("gather", server=key.server, key=key.index)
+        gate = builder.gather(f"ps{key.server}.gate{key.end}", [], op)
         for apply in applies:
             builder.edge(apply, gate, distance=bound)
         return [
-            builder.gather(
-                f"ps{key.server}.reply.w{worker}{end}",
-                [apply, gate],
-                Op("gather", worker=worker, server=key.server, key=key.index),
-            )
-            for worker, apply in enumerate(applies)
+            servers.reply(key, worker, [apply, gate])
+            for worker, apply in zip(servers.pushers, applies, strict=True)
         ]
 
     # Nobody gets further ahead than the bound, so the fastest need not run for as long as if it were free.

@@ -4,10 +4,19 @@ A server adds up the gradients of *all* workers, updates its parameters once, an
 worker. All workers train on the same version; a step takes as long as its slowest worker.
 Synchronisation is per key: each server, and with overlap each slice, has its own barrier.
 
+With ``backup_workers: b``, a server updates at the first W - b pushes of a step, whoever sends them. A push
+that comes later is received, added up where adding takes time, and dropped. Its worker has finished its
+iteration by then and is answered at once, so it begins the next one late, but without waiting: it
+catches up as soon as it is faster than the step. A worker that is slower in every step stays behind, and
+all it computes is dropped. Samples of a step are those of W - b workers.
+
 Formula: without overlap, Z + 2 (alpha + max(n / B_w, W n / (S B_s))) for W workers, S servers with
 equal shards of n bytes, links of B_w and B_s bytes per second, latency alpha, compute Z; the servers' adds
 and update come on top. With unequal shards the fullest server's load takes the place of n / S.
-Source: Li et al., Scaling Distributed Machine Learning with the Parameter Server, OSDI 2014.
+With backup workers and compute times that vary, Z ends with the (W - b)-th worker to be through, where
+those that were late began late.
+Sources: Li et al., Scaling Distributed Machine Learning with the Parameter Server, OSDI 2014;
+Chen et al., Revisiting Distributed Synchronous SGD, arXiv 1604.00981, 2016, for backup workers.
 """
 
 from __future__ import annotations
@@ -15,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simpar.program import Op, Program
+from simpar.scenario.options import PsSyncOptions
 from simpar.strategies.common import Setting
 from simpar.strategies.parameter_server import Key, Servers
 
@@ -22,33 +32,29 @@ from simpar.strategies.parameter_server import Key, Servers
 def build(setting: Setting) -> Program:
     """Return the program of synchronous training with parameter servers."""
     servers = Servers(setting)
-    builder = servers.star.builder
+    options = setting.strategy.options
+    assert isinstance(options, PsSyncOptions)
+    backups = options.backup_workers
+    awaited = len(servers.pushers) - backups
     updates: list[int] = []
 
     def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
-        name = f"ps{key.server}.{{}}" + (f".{key.index}" if key.index >= 0 else "")
-        cpu = servers.star.server_cpu(key.server)
-        added = pushes
-        if servers.add_s(key):
-            added = [
-                builder.task(
-                    name.format(f"add.w{worker}"),
-                    Op("add", worker=worker, server=key.server, key=key.index),
-                    cpu,
-                    servers.add_s(key),
-                    [push],
-                )
-                for worker, push in enumerate(pushes)
-            ]
-        done = builder.task(
-            name.format("apply"),
-            Op("apply", server=key.server, key=key.index),
-            cpu,
-            servers.update_s(key),
-            added,
-        )
+        added = servers.added(key, pushes)
+        if backups:
+            op = Op("gather", server=key.server, key=key.index)
+            added = [servers.star.builder.join(f"ps{key.server}.enough{key.end}", added, awaited, op)]
+        done = servers.serve("apply", key, servers.update_s(key), added)
         updates.append(done)
-        return [done] * len(pushes)
+        if not backups:
+            return [done] * len(pushes)
+        # A worker that is late asks for the parameters when it has pushed, not before.
+        return [
+            servers.reply(key, worker, [done, push])
+            for worker, push in zip(servers.pushers, pushes, strict=True)
+        ]
 
     servers.lay(apply)
-    return servers.program("sync", updates)
+    if not backups:
+        return servers.program("sync", updates)
+    samples = awaited * servers.share * setting.workload.batch
+    return servers.program("sync", updates, awaited, samples=samples, backup_workers=backups)

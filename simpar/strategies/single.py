@@ -48,8 +48,9 @@ def build(setting: Setting) -> Program:
         updates=[update],
         samples=setting.cluster.workers * workload.batch,
         workers=1,
-        memory_bytes=memory.all_reduce_worker(
-            workload.parameter_bytes, workload.activation_bytes * workload.batch
+        memory=memory.all_reduce_worker(
+            workload.parameter_bytes,
+            workload.activation_bytes * workload.batch,
+            setting.optimizer_bytes(workload.parameters),
         ),
-        activation_bytes=workload.activation_bytes * workload.batch,
     )

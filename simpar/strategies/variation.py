@@ -157,13 +157,13 @@ class _Draws:
         )
         return slowest
 
-    def server(self, server: int, worker: int, key: int) -> Factors:
-        """Return the factors of what *server* does with *key*: adding a worker's push, or updating (-1)."""
+    def server(self, server: int, worker: int, key: int, count: int) -> Factors:
+        """Return *count* factors of what *server* does with *key*: add a worker's push, or update (-1)."""
         spec = self._setting.scenario.variation.server
         assert spec is not None
         distribution = distribution_of(self._setting, "server", spec)
         generator = self._generator(SERVER, server, worker + 1, key + 1)
-        return distribution.draw(generator, self._iterations)
+        return distribution.draw(generator, count)
 
 
 def _computes(program: Program, setting: Setting, draws: _Draws) -> dict[int, Factors]:
@@ -179,11 +179,12 @@ def _computes(program: Program, setting: Setting, draws: _Draws) -> dict[int, Fa
 
 def _servers(program: Program, draws: _Draws) -> dict[int, Factors]:
     """Return the drawn durations of what the servers' CPUs do."""
-    return {
-        task: whole_picoseconds(_nominal(program, task) * draws.server(op.server, op.worker, op.key))
-        for task, op in enumerate(program.ops)
-        if op.kind in ("add", "apply") and program.resource[task] >= 0
-    }
+    found = {}
+    for task, op in enumerate(program.ops):
+        if op.kind in ("add", "apply") and program.resource[task] >= 0:
+            factors = draws.server(op.server, op.worker, op.key, program.most_runs(task))
+            found[task] = whole_picoseconds(_nominal(program, task) * factors)
+    return found
 
 
 def _messages(

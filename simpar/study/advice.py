@@ -13,9 +13,10 @@ from typing import Any
 
 from simpar import units
 from simpar.errors import FitError, SimparError
+from simpar.hardware import nominal_bandwidth
 from simpar.program import Program
 from simpar.result import Bottleneck, Measured, Suggestion
-from simpar.scenario import Scenario, Strategy
+from simpar.scenario import NetworkSpec, Scenario, Strategy
 from simpar.simulate import Progress, simulate
 from simpar.strategies import KINDS, Setting, prepare
 from simpar.strategies.variation import is_random, vary
@@ -124,15 +125,20 @@ def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tupl
     own = f"strategies[{setting.strategy.name}]."
     assert network is not None, "what waits for a network has one"
     if "servers" in meta:
-        loads, workers = meta["server_loads_bytes"], cluster.workers
+        loads = meta["server_loads_bytes"]
         total, fullest = sum(loads), max(loads)
         if meta["placement"] != "sliced" and fullest * len(loads) > 1.05 * total:
             yield own + "placement", "sliced"
-        enough = math.ceil(workers * network.bytes_per_s / network.server_bytes_per_s)
+        # As many servers as their links need to carry what the machines' links bring.
+        enough = math.ceil(cluster.nodes * network.bytes_per_s / network.server_bytes_per_s)
+        if meta.get("colocate"):
+            enough = cluster.nodes
         if cause == "server":
             enough = max(enough, 2 * meta["servers"])
         if enough > meta["servers"]:
             yield own + "servers", enough
+        if cluster.devices_per_node > 1 and not meta.get("local_merge") and cause in ("network", "queue"):
+            yield own + "local_merge", True
     if "microbatches" in meta and cause != "latency":
         for factor in (2, 4):
             if factor * meta["microbatches"] <= meta["samples"]:
@@ -144,18 +150,22 @@ def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tupl
         for size in (8, 2):
             if size * 2**20 < largest:
                 yield own + "bucket", f"{size} MiB"
+    several = cluster.devices_per_node > 1 and cluster.nodes > 1
+    if several and meta.get("algorithm") not in (None, "hierarchical"):
+        yield own + "algorithm", "hierarchical"
     if cause == "latency" and meta.get("algorithm") == "ring":
         yield own + "algorithm", "halving-doubling"
     if cause in ("network", "queue"):
-        rate = setting.scenario.network.bandwidth if setting.scenario.network else 0.0
+        rate = nominal_bandwidth(setting.scenario)
+        assert rate is not None, "a network has a rate"
         yield "network.bandwidth", units.spell(2 * rate, "rate", digits=6)
 
 
 def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tuple[Scenario, Strategy]:
     """Return the scenario and the strategy with one of the settings that are suggested here."""
     if path == "network.bandwidth":
-        assert scenario.network is not None
-        network = scenario.network.model_copy(update={"bandwidth": units.parse(value, "rate")})
+        spec = scenario.network or NetworkSpec()
+        network = spec.model_copy(update={"bandwidth": units.parse(value, "rate")})
         return replace(scenario, network=network), strategy
     option = path.rpartition(".")[2]
     if option == "bucket":

@@ -107,6 +107,38 @@ def compare(
                 progress(name, number, len(compiled), done, total)
 
         rows.append(_row(setting, program, advise, report))
+    return _ranked(scenario, compiled, rows)
+
+
+def compare_each(
+    scenario: Scenario, progress: Progress | None = None
+) -> tuple[Comparison | None, dict[str, list[Problem]]]:
+    """Compare as :func:`compare` does, but let no strategy that cannot be compiled stop the others.
+
+    Returns the comparison of those that can, None where there is none, and the problems of the others by
+    name. No advice is looked for, and no trace is kept, so that many comparisons fit in memory.
+    """
+    compiled: list[tuple[Setting, Program]] = []
+    rows: list[Row] = []
+    refused: dict[str, list[Problem]] = {}
+    for number, strategy in enumerate(scenario.strategies, 1):
+
+        def report(done: int, total: int, name: str = strategy.name, number: int = number) -> None:
+            if progress:
+                progress(name, number, len(scenario.strategies), done, total)
+
+        try:
+            setting = prepare(scenario, strategy)
+            program = nominal(setting)
+            rows.append(replace(_row(setting, program, False, report), measured=None))
+            compiled.append((setting, program))
+        except InputError as error:
+            refused[strategy.name] = list(error.problems)
+    return (_ranked(scenario, compiled, rows) if rows else None), refused
+
+
+def _ranked(scenario: Scenario, compiled: list[tuple[Setting, Program]], rows: list[Row]) -> Comparison:
+    """Return *rows*, one a compiled strategy, in the order of their rank."""
     order = sorted(
         rows,
         key=lambda row: (not row.fits, -(row.samples_per_s or 0.0), [r.name for r in rows].index(row.name)),
@@ -135,6 +167,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         workers=meta["workers"],
         memory_bytes=float(meta["memory_bytes"]),
         memory_limit_bytes=limit,
+        memory=meta["memory"],
     )
     if not row.fits:
         return replace(row, notes=tuple(notes.of_memory(setting, program)))
@@ -216,6 +249,7 @@ def _facts(setting: Setting) -> dict[str, Any]:
         "unit": setting.workload.unit,
         "batch": setting.workload.batch,
         "workers": setting.cluster.workers,
+        "devices_per_node": setting.cluster.devices_per_node,
         "device": setting.cluster.device.name,
         "bytes_per_s": network.bytes_per_s if network else None,
         "latency_s": network.latency_s if network else None,

@@ -1,7 +1,8 @@
 """What training costs: prices of machines times the hours that they are held.
 
-Every worker is paid for, whether it has a stage or waits, and so is every parameter server that has a price.
-All in USD; prices are the scenario's own (``simpar presets instances`` has published ones to start from).
+Every worker is paid for, whether it has a stage or waits, and so is every parameter server that has a price
+and a machine of its own. A cloud instance is paid for as a whole, however many of its devices are used.
+All in USD; prices are the scenario's own, or else the published one of ``cluster.instance``.
 """
 
 from __future__ import annotations
@@ -9,29 +10,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from simpar.hardware import load_instances
 from simpar.scenario import Scenario
 
 
 def device_price(scenario: Scenario) -> float | None:
     """Return the USD an hour of one worker's device, None where the scenario does not say."""
-    device = scenario.cluster.device
+    device, prices = scenario.cluster.device, scenario.prices
     preset = device.preset if device is not None else None
-    if preset is not None and preset in scenario.prices:
-        return scenario.prices[preset]
-    return scenario.prices.get("device")
+    instance = scenario.cluster.instance
+    if preset is None and instance is not None:
+        preset = load_instances()[instance].device
+    if preset is not None and preset in prices:
+        return prices[preset]
+    return prices.get("device")
+
+
+def machine_price(scenario: Scenario) -> float | None:
+    """Return the USD an hour of a whole machine, None where devices are paid for or nothing is known.
+
+    The scenario's own price of the instance, or else of its device, comes before the published one.
+    """
+    instance = scenario.cluster.instance
+    if instance is None:
+        return None
+    if instance in scenario.prices:
+        return scenario.prices[instance]
+    return None if device_price(scenario) is not None else load_instances()[instance].price.value
 
 
 def usd_per_hour(scenario: Scenario, meta: Mapping[str, Any]) -> float | None:
-    """Return the USD an hour of a strategy's workers and servers, None where its devices have no price.
+    """Return the USD an hour of a strategy's machines and servers, None where neither has a price.
 
     Args:
         meta: facts of its program.
     """
-    price = device_price(scenario)
-    if price is None:
-        return None
     workers, servers = int(meta["workers"]), int(meta.get("servers", 0))
-    return workers * price + servers * scenario.prices.get("server", 0.0)
+    whole, each = machine_price(scenario), device_price(scenario)
+    if whole is not None:
+        machines = -(-workers // scenario.cluster.per_node) * whole
+    elif each is not None:
+        machines = workers * each
+    else:
+        return None
+    return machines + (0.0 if meta.get("colocate") else servers * scenario.prices.get("server", 0.0))
 
 
 def usd_per_epoch(scenario: Scenario, per_hour: float | None, samples_per_s: float) -> float | None:

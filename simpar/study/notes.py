@@ -5,16 +5,18 @@ A setting that changed no number is said here, and so is what makes a row differ
 
 from __future__ import annotations
 
+from simpar.hardware import Cluster, load_instances
 from simpar.program import Program
 from simpar.result import Measured
-from simpar.result.labels import size
-from simpar.scenario import Scenario
+from simpar.result.labels import memory_parts, size
+from simpar.scenario import IntraSpec, NetworkSpec, Scenario
 from simpar.strategies import Setting
+from simpar.strategies.operations import memory_bound
 from simpar.strategies.variation import is_random, replications
-from simpar.study.money import device_price
+from simpar.study.money import device_price, machine_price
 from simpar.trace import SERVER_OPS
 from simpar.units import spell
-from simpar.workload.presets import MODELS
+from simpar.workload.families import known
 
 UNEVEN = 1.05
 """Greatest load of a server over the mean from which on it is worth a word."""
@@ -38,7 +40,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
                 f"{name} steps are not worth the same as the others: gradients are "
                 f"{measured.staleness.mean:.1f} updates old on average"
             )
-        uncertain = (meta["workers"] - 1) / measured.gradients
+        uncertain = (measured.pushers - 1) * measured.share / measured.gradients
         uneven = len(set(speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
         if uneven and uncertain > 0.04 and not is_random(setting.scenario):
             said.append(
@@ -66,11 +68,12 @@ def _of_pipeline(setting: Setting, measured: Measured) -> list[str]:
     if meta["stages"] < meta["workers"]:
         idle = meta["workers"] - meta["stages"]
         said.append(f"{name}: {idle} of {meta['workers']} workers {'has' if idle == 1 else 'have'} no stage")
-    cut, network = meta["widest_cut"], setting.cluster.network
-    if cut < 0 or network is None:
+    cut = meta["widest_cut"]
+    crossed = setting.cluster.links_between(cut, cut + 1)
+    if cut < 0 or crossed is None:
         return said
     left, right = meta["cut_layers"][cut]
-    each_way_s = meta["cut_bytes"][cut] / network.bytes_per_s
+    each_way_s = meta["cut_bytes"][cut] / crossed.bytes_per_s
     stage_s = meta["stage_compute_s"]
     slowest = stage_s.index(max(stage_s))
     said.append(
@@ -85,15 +88,13 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
     """Return why a strategy does not fit."""
     meta, limit = program.meta, setting.cluster.device.memory_bytes
     assert limit is not None, "what does not fit has a limit"
-    states = meta["memory_bytes"] - meta["activation_bytes"]
     whose, kept = "", ""
     if "fullest_stage" in meta:
         whose = f" on w{meta['fullest_stage']}"
-        kept = f" of {meta['in_flight']} microbatches in flight"
+        kept = f"; {meta['in_flight']} microbatches are in flight"
     return [
         f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')}{whose} and "
-        f"the device has {size(limit)} ({spell(states, 'size')} of parameters, gradients and momentum, "
-        f"{spell(meta['activation_bytes'], 'size')} of activations{kept})"
+        f"the device has {size(limit)} ({memory_parts(meta['memory'])}{kept})"
     ]
 
 
@@ -103,7 +104,9 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     setting = compiled[0][0]
     workload, cluster = setting.workload, setting.cluster
     programs = [program for _, program in compiled]
-    messages = any((program.message >= 0).any() for program in programs)
+    served = [program for program in programs if "servers" in program.meta]
+    apart = any(not program.meta.get("colocate") for program in served)
+    messages = any((program.message >= 0).any() for program in programs) and (cluster.workers > 1 or apart)
 
     def no_effect(path: str, why: str) -> None:
         said.append(f"{path} had no effect: {why}")
@@ -115,34 +118,38 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             no_effect("network", "no message crosses a link")
         elif "sharing" in network.model_fields_set:
             no_effect("network.sharing", "collectives in closed form share nothing")
-    served = [program for program in programs if "servers" in program.meta]
-    if network is not None and not served and network.server_bandwidth is not None:
-        no_effect("network.server_bandwidth", "no strategy has servers")
+    if network is not None and not apart and network.server_bandwidth is not None:
+        why = "servers share the links of the workers' machines" if served else "no strategy has servers"
+        no_effect("network.server_bandwidth", why)
+    if network is not None:
+        for path, why in _idle_links(network, cluster, programs, messages, apart):
+            no_effect(path, why)
     for option in sorted(scenario.cluster.server.model_fields_set):
         if not served:
             no_effect(f"cluster.server.{option}", "no strategy has servers")
-    rates = (cluster.server.add_bytes_per_s, cluster.server.update_bytes_per_s)
-    if served and "threads" in scenario.cluster.server.model_fields_set and rates == (None, None):
-        no_effect("cluster.server.threads", "servers take no time without add_rate or update_rate")
+    for option in sorted({"threads", "threads_per_key"} & scenario.cluster.server.model_fields_set):
+        if served and not cluster.server.takes_time:
+            why = "servers take no time without add_rate, update_rate or overhead"
+            no_effect(f"cluster.server.{option}", why)
     asynchronous = any(program.meta["clock"] == "async" for program in programs)
     if "stagger" in scenario.run.model_fields_set and not asynchronous:
         no_effect("run.stagger", "no strategy is asynchronous")
     reducing = any("algorithm" in program.meta for program in programs)
     if "collectives" in scenario.run.model_fields_set and not reducing:
         no_effect("run.collectives", "no strategy has a collective")
-    preset = scenario.model.preset
-    if scenario.model.seq is not None and (preset is None or MODELS[preset].seq is None):
+    model = known(scenario.model)
+    if scenario.model.seq is not None and (model is None or model.seq is None):
         no_effect("model.seq", "this model has no sequence")
     if "seed" in scenario.run.model_fields_set and not is_random(scenario):
         no_effect("run.seed", "nothing in this scenario is drawn at random")
-    device = scenario.cluster.device
-    if device is not None and device.memory_bandwidth is not None:
-        no_effect("cluster.device.memory_bandwidth", "layers take their FLOPs over the device's rate")
     said += _of_variation(scenario, programs)
+    if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
+        no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
+    said += _of_operations(scenario, compiled)
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
-    if scenario.prices:
-        said += _of_prices(scenario, bool(served))
+    if scenario.prices or scenario.cluster.instance is not None:
+        said += _of_prices(scenario, apart)
     elif scenario.data.records is not None:
         no_effect("data.records", "an epoch is counted in money, and there are no prices")
     for each, program in compiled:
@@ -168,8 +175,8 @@ def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
     variation, runs, said = scenario.variation, replications(scenario), []
     if runs > 1:
         said.append(
-            f"times vary: each strategy ran {runs} times with other draws, the same for all strategies; figures "
-            f"are those of its median run, p5 to p95 is the spread of all"
+            f"times vary: each strategy ran {runs} times with other draws, the same for all strategies; "
+            f"figures are those of its median run, p5 to p95 is the spread of all"
         )
     idle = "had no effect: "
     if variation.replications is not None and not is_random(scenario):
@@ -191,16 +198,99 @@ def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
     return said
 
 
-def _of_prices(scenario: Scenario, served: bool) -> list[str]:
-    """Return the prices that are missing and those that nobody pays."""
-    device, said = scenario.cluster.device, []
-    preset = device.preset if device is not None and device.preset is not None else "device"
-    if device_price(scenario) is None:
-        said.append(f"prices has none for {preset}: there is no money in this table")
-    used = {preset if preset in scenario.prices else "device", *(["server"] if served else [])}
-    for name in sorted(set(scenario.prices) - used):
+def _of_operations(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> list[str]:
+    """Return the figures of an operation that change nothing, and one that counts memory twice."""
+    device = scenario.cluster.device
+    said: list[str] = []
+    if device is None:
+        return said
+    setting = compiled[0][0]
+    given = [key for key in ("half_flops", "launch", "memory_bandwidth", "roofline") if getattr(device, key)]
+    if setting.workload.measured_batch is not None or device.forward is not None:
+        return [f"cluster.device.{key} had no effect: times were measured" for key in given]
+    if not device.roofline:
+        if "memory_bandwidth" in given:
+            said.append(
+                "cluster.device.memory_bandwidth had no effect: layers take their FLOPs over the device's "
+                "rate (roofline: true counts the bytes that they move, too)"
+            )
+        return said
+    batches = {setting.workload.batch}
+    for _, program in compiled:
+        if "microbatches" in program.meta:
+            batches.add(program.meta["samples"] // program.meta["microbatches"])
+    if not any(memory_bound(setting.workload, setting.cluster.device, samples) for samples in batches):
+        said.append("cluster.device.roofline had no effect: no layer moves bytes for longer than it computes")
+    elif device.preset is not None and device.efficiency is None:
+        said.append(
+            f"the efficiency of {device.preset} was measured over whole training steps and holds the time of "
+            "layers that wait for memory already: with roofline, write the share of the peak that matrix "
+            "products alone reach as cluster.device.efficiency"
+        )
+    return said
+
+
+def _idle_links(
+    network: NetworkSpec, cluster: Cluster, programs: list[Program], messages: bool, apart: bool
+) -> list[tuple[str, str]]:
+    """Return the settings of links that nothing crosses, each with the reason.
+
+    Args:
+        messages: whether there are any messages at all; where there are none, that is said elsewhere.
+        apart: whether there are servers on machines of their own.
+    """
+    found = [
+        (f"{path}.preset", "everything is written beside it")
+        for path, spec in (("network", network), ("network.intra", network.intra))
+        if spec is not None and {"preset", "bandwidth", "latency", "efficiency"} <= _given(spec)
+    ]
+    if network.intra is not None and cluster.devices_per_node == 1:
+        found.append(("network.intra", "machines have one device each"))
+    closed = any(program.meta.get("collectives") == "closed_form" for program in programs)
+    if cluster.devices_per_node == 1 or not (messages or closed):
+        return found
+    if cluster.nodes == 1 and not apart:
+        found += [
+            (f"network.{key}", "no message leaves the machine")
+            for key in ("preset", "bandwidth", "latency", "overhead", "efficiency")
+            if key in _given(network)
+        ]
+    inside = any(link.name.startswith("w") for program in programs for link in program.links)
+    if network.intra is not None and not (inside or closed):
+        found.append(("network.intra", "no message stays inside a machine"))
+    return found
+
+
+def _given(spec: NetworkSpec | IntraSpec) -> set[str]:
+    """Return the settings that are written out."""
+    return {key for key in spec.model_fields_set if getattr(spec, key) is not None}
+
+
+def _of_prices(scenario: Scenario, apart: bool) -> list[str]:
+    """Return the prices that are missing, those that are published and those that nobody pays.
+
+    Args:
+        apart: whether there are servers on machines of their own.
+    """
+    device, instance, prices, said = scenario.cluster.device, scenario.cluster.instance, scenario.prices, []
+    preset = device.preset if device is not None else None
+    if preset is None and instance is not None:
+        preset = load_instances()[instance].device
+    paid = preset if preset is not None and preset in prices else "device"
+    if instance is not None and machine_price(scenario) is not None:
+        paid = instance
+    if instance is None and device_price(scenario) is None:
+        said.append(f"prices has none for {preset or 'device'}: there is no money in this table")
+    elif instance is not None and paid == instance and instance not in prices:
+        known = load_instances()[instance]
+        said.append(
+            f"a {instance} is {known.price.text}, on demand in {known.region} on {known.stated} "
+            f"({known.price.source}); write prices: {{{instance}: ...}} for another price"
+        )
+    used = {paid, *(["server"] if apart else [])}
+    for name in sorted(set(prices) - used):
         said.append(f"prices.{name} had no effect: nothing here is a {name}")
-    if served and "server" not in scenario.prices:
+    if apart and "server" not in prices:
         said.append("parameter servers are free: prices has none for server")
     return said
 
@@ -227,12 +317,14 @@ def _unanchored(scenario: Scenario) -> list[str]:
 
 def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
     """Return the options of a strategy that are written out and change nothing, each with the reason."""
-    given, meta = setting.strategy.options.model_fields_set, program.meta
+    given, meta, cluster = setting.strategy.options.model_fields_set, program.meta, setting.cluster
     found = []
     if "servers" in meta:
         if "placement" in given and meta["servers"] == 1:
             found.append(("placement", "one server holds everything"))
         whole = meta["placement"] == "sliced" or meta["servers"] == 1
+        if meta.get("local_merge") and meta["pushers"] == meta["workers"]:
+            found.append(("local_merge", "machines have one device each"))
         if "slice_bytes" in given and not meta["overlap"] and whole:
             found.append(("slice_bytes", "without overlap a worker sends one message a server"))
     if "bucket_bytes" in meta:
@@ -242,6 +334,9 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
             ]
         elif "bucket" in given and not meta["overlap"] and len(meta["bucket_bytes"]) == 1:
             found.append(("bucket", "everything fits into one"))
+    if meta.get("algorithm") == "hierarchical" and 1 in (cluster.nodes, cluster.devices_per_node):
+        why = "machines have one device each" if cluster.devices_per_node == 1 else "there is one machine"
+        found.append(("algorithm", f"{why}, and it is the ring"))
     if meta["kind"] == "pipeline" and meta["stages"] == 1 and "microbatches" in given:
         found.append(("microbatches", "there is one stage"))
     return found

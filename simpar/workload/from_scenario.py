@@ -1,4 +1,4 @@
-"""The workload that a scenario describes: a preset, a measured profile, or layers written inline.
+"""The workload that a scenario describes: a preset, a shape, a measured profile, or layers written inline.
 
 Profiles and inline layers give times and activations for one batch, FLOPs for one sample. Times stay
 as measured, together with the batch they belong to; activations are divided by it. In a model with
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from simpar.errors import InputError, Problem
 from simpar.workload.builder import BACKWARD_PER_FORWARD
+from simpar.workload.families import known
 from simpar.workload.layers import DTYPE_BYTES, Layer, Tensor, Workload
-from simpar.workload.presets import MODELS
+from simpar.workload.presets import ModelPreset
 
 if TYPE_CHECKING:
     from simpar.scenario import LayerSpec, Scenario
@@ -36,8 +37,9 @@ def build(scenario: Scenario) -> Workload:
     if problems:
         raise InputError(problems)
     batch = _batch(scenario)
-    if scenario.model.preset is not None:
-        return _preset(scenario, scenario.model.preset, batch)
+    preset = known(scenario.model)
+    if preset is not None:
+        return _preset(scenario, preset, batch)
     workload = _described(scenario, batch)
     names = Counter(tensor.name for layer in workload.layers for tensor in layer.tensors)
     path = "model.layers" if scenario.profile is None else "model.profile"
@@ -73,11 +75,13 @@ def _dtype_problems(scenario: Scenario) -> list[Problem]:
 
 def _seq_problems(scenario: Scenario) -> list[Problem]:
     model = scenario.model
-    longest = None if model.preset is None else MODELS[model.preset].longest
+    preset = known(model)
+    longest = None if preset is None else preset.longest
     if model.seq is None or longest is None or model.seq <= longest:
         return []
     message = f"{model.seq} tokens are more than the {longest} positions of {model.preset}"
-    return [scenario.problem("model.seq", message, f"write {longest} or less")]
+    other = "" if model.shape is None else f", or 'positions: {model.seq}' in the shape"
+    return [scenario.problem("model.seq", message, f"write {longest} or less{other}")]
 
 
 def _batch(scenario: Scenario) -> int:
@@ -91,8 +95,8 @@ def _batch(scenario: Scenario) -> int:
     return scenario.profile.batch
 
 
-def _preset(scenario: Scenario, key: str, batch: int) -> Workload:
-    model, preset = scenario.model, MODELS[key]
+def _preset(scenario: Scenario, preset: ModelPreset, batch: int) -> Workload:
+    model = scenario.model
     return Workload(
         name=model.name or preset.name,
         unit=model.unit if "unit" in model.model_fields_set else preset.unit,

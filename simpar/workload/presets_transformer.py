@@ -95,6 +95,7 @@ def gpt(
     *,
     positions: int = 1024,
     ffn: int | None = None,
+    kv_heads: int = 0,
     tied: bool = True,
     dtype_bytes: int,
 ) -> tuple[Layer, ...]:
@@ -105,10 +106,12 @@ def gpt(
         seq: tokens in a sequence.
         positions: rows of the table of positions, the longest sequence.
         ffn: features inside the feed-forward part; by default four times *hidden*.
+        kv_heads: heads of keys and values; 0 for as many as *heads*.
         dtype_bytes: bytes of one element of an activation.
 
     Raises:
-        ValueError: *hidden* does not divide by *heads*, or a sequence is longer than *positions*.
+        ValueError: *hidden* does not divide by *heads*, these not by *kv_heads*, or a sequence is longer than
+            *positions*.
 
     Source: Radford et al., "Language models are unsupervised multitask learners", 2019; GPT2LMHeadModel.
 
@@ -116,13 +119,13 @@ def gpt(
     124439808
     """
     _check_positions(seq, positions)
-    shape = Shape(layers, hidden, heads, vocab, ffn or 4 * hidden)
+    shape = Shape(layers, hidden, heads, vocab, ffn or 4 * hidden, kv_heads)
     net = Builder(dtype_bytes)
     x = net.embedding("embed", seq, hidden, {"embed.wte": vocab, "embed.wpe": positions})
     for block in range(layers):
         name = f"h.{block}"
         y = net.layer_norm(f"{name}.ln_1", x)
-        y = net.linear(f"{name}.attn.c_attn", y, 3 * hidden)
+        y = net.linear(f"{name}.attn.c_attn", y, hidden + 2 * shape.kv_features)
         y = net.attention(f"{name}.attn.scores", y, heads=heads, kv_heads=shape.key_heads)
         y = net.linear(f"{name}.attn.c_proj", y, hidden)
         x = net.add(f"{name}.attn.add", x, y)

@@ -54,6 +54,7 @@ def test_json_has_the_keys_of_the_contract(quickstart):
             "staleness",
             "resources",
             "memory_bytes",
+            "memory",
             "usd_per_hour",
             "usd_per_epoch",
             "intervals",
@@ -67,6 +68,14 @@ def test_json_has_the_keys_of_the_contract(quickstart):
             "straggler_s",
             "bubble_s",
         ]
+        assert list(row["memory"]) == [
+            "parameters_bytes",
+            "gradients_bytes",
+            "optimizer_bytes",
+            "activations_bytes",
+            "buffers_bytes",
+        ]
+        assert sum(row["memory"].values()) == pytest.approx(row["memory_bytes"], rel=1e-12)
         assert row["bottleneck"].keys() == {"resource", "cause", "try"}
         assert all(use.keys() == {"name", "busy_frac", "bytes"} for use in row["resources"])
 

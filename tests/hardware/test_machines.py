@@ -15,14 +15,22 @@ from simpar.workload.presets import MODELS
 
 def _device(**given):
     fields = "preset forward backward batch flops efficiency memory memory_bandwidth"
-    return SimpleNamespace(**{**dict.fromkeys(fields.split()), **given})
+    operations = {"half_flops": None, "launch": 0.0, "roofline": False}
+    return SimpleNamespace(**{**dict.fromkeys(fields.split()), **operations, **given})
+
+
+def _server(**given):
+    plain = {"add_rate": None, "update_rate": None, "threads": 1, "threads_per_key": 1, "overhead": 0.0}
+    return SimpleNamespace(**{**plain, **given})
 
 
 def _network(**given):
     plain = {
+        "preset": None,
         "latency": 0.0,
         "overhead": 0.0,
         "efficiency": 1.0,
+        "intra": None,
         "sharing": "fair",
         "server_bandwidth": None,
     }
@@ -30,9 +38,11 @@ def _network(**given):
 
 
 def _scenario(device=None, network=None, workers=2, speed=None, server=None):
-    server = server or SimpleNamespace(add_rate=None, update_rate=None, threads=1)
+    server = server or _server()
     return SimpleNamespace(
-        cluster=SimpleNamespace(workers=workers, device=device, speed=speed, server=server),
+        cluster=SimpleNamespace(
+            workers=workers, device=device, speed=speed, server=server, instance=None, per_node=1
+        ),
         variation=SimpleNamespace(stragglers=None),
         network=network,
         problem=lambda path, message, fix="": Problem("toy.yaml", 1, 1, path, message, fix),
@@ -132,8 +142,19 @@ def test_servers_may_have_faster_links():
 
 
 def test_server_rates_are_passed_on():
-    given = SimpleNamespace(add_rate=5.0, update_rate=4.0, threads=3)
+    given = _server(add_rate=5.0, update_rate=4.0, threads=3)
     assert _build(server=given).server == Server(5.0, 4.0, 3)
+
+
+def test_threads_that_share_a_key_are_faster_and_work_on_fewer():
+    given = _server(add_rate=5.0, threads=6, threads_per_key=3, overhead=0.5)
+    assert _build(server=given).server == Server(15.0, None, 2, overhead_s=0.5)
+
+
+def test_a_device_keeps_what_is_said_of_its_operations():
+    device = _build(device=_device(flops=4e12, launch=5e-6, half_flops=1e9, roofline=True)).device
+    assert (device.half_flops, device.launch_s, device.roofline, device.is_linear) == (1e9, 5e-6, True, False)
+    assert _build(device=_device(flops=4e12)).device.is_linear
 
 
 @pytest.mark.parametrize(

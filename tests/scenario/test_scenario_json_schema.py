@@ -109,6 +109,6 @@ def test_the_schema_is_closed_described_and_always_the_same():
     for name, section in schema["$defs"].items():
         for key, setting in section["properties"].items():
             assert setting.get("description"), f"{name}.{key}"
-    bandwidth = schema["$defs"]["NetworkSpec"]["properties"]["bandwidth"]
+    bandwidth = schema["$defs"]["NetworkSpec"]["properties"]["bandwidth"]["anyOf"][0]
     assert bandwidth["type"] == ["string", "number"]
     assert bandwidth["examples"] == ["25 Gbit/s"]

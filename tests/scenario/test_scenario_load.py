@@ -146,7 +146,42 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
         (
             "latency: 5 us",
             "intra: {}",
-            "7:33: network.intra: 'intra' is not modelled by this version; remove it",
+            "7:40: network.intra.bandwidth: required key 'bandwidth' is missing; write 'bandwidth: 25 Gbit/s'",
+        ),
+        (
+            "bandwidth: 25 Gbit/s",
+            "intra: nvlink-9, preset: ethernet-25",
+            "7:18: network.intra: unknown link preset 'nvlink-9'; did you mean 'nvlink-",
+        ),
+        (
+            "network: {bandwidth: 25 Gbit/s, latency: 5 us}",
+            "network: ethernet-26",
+            "7:10: network: unknown link preset 'ethernet-26'; did you mean 'ethernet-2",
+        ),
+        (
+            "workers: 8",
+            "nodes: 4\n  devices_per_node: 2",
+            "8:10: network.intra: machines of 2 devices need the links between them; write 'intra: nvlink-3'",
+        ),
+        (
+            "workers: 8",
+            "nodes: 2\n  devices_per_node: 0",
+            "6:21: cluster.devices_per_node: 0 is zero, and may not be",
+        ),
+        (
+            "workers: 8",
+            "workers: 12\n  instance: p3.16xlarge",
+            "5:12: cluster.workers: 12 workers do not fill machines of 8 devices; write 8 or 16",
+        ),
+        (
+            "workers: 8",
+            "nodes: 2\n  instance: p3.16xlarg",
+            "6:13: cluster.instance: unknown instance preset 'p3.16xlarg'; did you mean 'p3.16xlarge'?",
+        ),
+        (
+            "workers: 8",
+            "nodes: 2\n  instance: p3.16xlarge\n  speed: [1, 2]",
+            "7:10: cluster.speed: 2 speeds are given for 16 workers",
         ),
         ("latency: 5 us", "latency: -5 us", "7:42: network.latency: '-5 us' is negative"),
         ("latency: 5 us", "latency: .nan", "7:42: network.latency: nan is not a finite number"),
@@ -166,7 +201,7 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
         (
             "workers: 8",
             "nodes: 2\n  workers: 8",
-            "5:3: cluster.nodes: 'nodes' is not modelled by this version",
+            "5:3: cluster.nodes: 'workers' and 'nodes' are both given; keep one of them",
         ),
         ("workers: 8", "workers: 8\n  server: 3", "6:11: cluster.server: 3 is not a mapping"),
         (

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from simpar.result import BREAKDOWN, Comparison, Interval, Row, Staleness
-from simpar.show import plot
+from simpar.show import plot, sheet
 
 FACTS = {
     "model": "ResNet-50",
@@ -185,7 +185,7 @@ def test_heading_says_model_batch_workers_network_steps_and_seed():
     ids=["one", "too big", "two too big", "four", "varying", "twelve", "forty", "extreme"],
 )
 def test_no_text_is_cut_or_lies_on_another_or_on_a_bar(result):
-    with plot._own_settings():
+    with sheet.own_settings():
         figure = plot._figure(result)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
@@ -212,7 +212,7 @@ def _overlap(a, b, slack=3.0):
 
 
 def test_a_name_too_long_loses_its_middle():
-    lines = plot._wrapped("begin " + "middle " * 60 + "end", 9, 2.0, 3)
+    lines = sheet.wrapped("begin " + "middle " * 60 + "end", 9, 2.0, 3)
 
     assert len(lines) == 3
     assert lines[0].startswith("begin")

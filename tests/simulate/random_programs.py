@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simpar.program import Op, ProgramBuilder
+from simpar.program import NODE_JOIN, Op, ProgramBuilder
 
 
 def _clock(rng, ties):
@@ -62,6 +62,109 @@ def draw(seed, ties):
         if places[task][0] >= 0 and rng.random() < 0.3
     }
     return replace(builder.build(), durations=durations, lags=lags)
+
+
+def draw_joins(seed, ties):
+    """Return a program of :func:`draw` in which some of the tasks without a resource wait for k of n only."""
+    rng = random.Random(seed)
+    program = draw(seed, ties)
+    joins = {}
+    for task in range(len(program)):
+        come = int((program.target == task).sum())
+        if program.resource[task] < 0 and come and rng.random() < 0.7:
+            joins[task] = rng.randint(1, come)
+    node = program.node.copy()
+    node[list(joins)] = NODE_JOIN
+    return replace(program, node=node, joins=joins)
+
+
+def draw_servers(seed, ties):
+    """Return a lopsided program of workers that push to servers with joins and batches of every kind.
+
+    What it varies: who shares links and processors, in which order servers are pushed to, whether pushes are
+    cut through, lags, capacities, priorities, a second batch fed by the same pushes, senders that never wait.
+    """
+    rng = random.Random(seed)
+    time = _clock(rng, ties)
+    iterations, workers, servers = rng.randint(1, 6), rng.randint(1, 5), rng.randint(1, 3)
+    builder = ProgramBuilder(f"servers {seed}", iterations)
+    lag = lambda: rng.choice([0.0, 0.0, time(1)])  # noqa: E731
+
+    def resource(name):
+        discipline = "priority" if rng.random() < 0.2 else "fifo"
+        return builder.resource(name, "server", capacity=rng.choice([1, 1, 2, 3]), discipline=discipline)
+
+    def task(name, on, after=(), behind=0.0):
+        made = builder.task(name, Op("forward"), on, time(1), priority=rng.randint(0, 2))
+        for before in after:
+            builder.edge(before, made, lag=behind)
+        return made
+
+    devices = [builder.resource(f"w{rng.randrange(worker + 1)}", "device") for worker in range(workers)]
+    up = [builder.resource(f"up{rng.randrange(worker + 1)}", "link") for worker in range(workers)]
+    computes = [task(f"compute{worker}", devices[worker]) for worker in range(workers)]
+    pushes = {}
+    for place in range(servers):
+        for worker in range(workers):
+            server = (place + worker) % servers
+            sent = task(f"push{worker}.{server}", up[worker], [computes[worker]], lag())
+            if rng.random() < 0.6:
+                down = builder.resource(f"down{server}", "link")
+                seconds = time(1)
+                there = builder.task(f"there{worker}.{server}", Op("push"), down, seconds)
+                builder.edge(sent, there, at_start=True, lag=lag())
+                sent = there
+            if rng.random() < 0.25:  # what a server knows as soon as a message begins
+                begun = builder.gather(f"begun{worker}.{server}", [])
+                builder.edge(sent, begun, at_start=True)
+                sent = begun
+            pushes[worker, server] = sent
+    pull_of = {}
+    for server in range(servers):
+        cpu = resource(f"cpu{rng.randrange(server + 1)}")
+        tokens = [pushes[worker, server] for worker in range(workers)]
+        if rng.random() < 0.4:
+            tokens = [task(f"add{w}.{server}", cpu, [push]) for w, push in enumerate(tokens)]
+        for layer in range(rng.choice([1, 1, 2])):
+            name = f"{server}.{layer}"
+            at_once = rng.random() < 0.3
+            mode = "count" if at_once else rng.choice(["count", "drain", "timeout"])
+            batch = builder.batch(
+                f"batch{name}",
+                tokens,
+                mode,
+                count=rng.randint(1, workers),
+                timeout_s=time(1),
+                at_once=at_once,
+            )
+            takes = mode == "drain" or rng.random() < 0.8
+            update = builder.task(
+                f"update{name}", Op("apply"), cpu if takes else -1, time(1) if takes else 0.0
+            )
+            replies = {}
+            for worker, sender in enumerate(tokens):
+                if rng.random() < 0.9:
+                    replies[sender] = builder.gather(f"reply{worker}.{name}", [sender])
+            builder.answer(batch, update, replies)
+            for worker, sender in enumerate(tokens):
+                if sender in replies:
+                    pull_of.setdefault(worker, []).append(replies[sender])
+        if workers > 1 and rng.random() < 0.5:
+            join = builder.join(f"join{server}", tokens, rng.randint(1, workers))
+            after = task(f"after{server}", cpu, [join], lag())
+            for worker in range(workers):
+                pull_of.setdefault(worker, []).append(after)
+    for worker in range(workers):
+        down = builder.resource(f"in{rng.randrange(worker + 1)}", "link")
+        pulled = task(f"pull{worker}", down, pull_of.get(worker, [computes[worker]]), lag())
+        builder.edge(pulled, computes[worker], distance=rng.choice([1, 1, 1, 2]), lag=lag())
+    program = builder.build()
+    durations = {
+        task: np.array([time(1) for _ in range(program.most_runs(task))])
+        for task in range(len(program))
+        if program.resource[task] >= 0 and rng.random() < 0.5
+    }
+    return replace(program, durations=durations)
 
 
 def draw_messages(seed, ties, sharing):

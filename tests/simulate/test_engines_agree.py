@@ -32,6 +32,40 @@ def test_random_programs_run_alike_to_the_last_bit(first):
         assert rows(simulate(program)) == as_lists(lindley.run(program)), seed
 
 
+def nodes(trace):
+    return (
+        trace.nodes.members_of,
+        [tuple(row) for row in trace.nodes.flushed.tolist()],
+        sorted(tuple(row) for row in trace.nodes.dropped.tolist()),
+    )
+
+
+@pytest.mark.parametrize("first", range(0, 400, 100))
+@pytest.mark.parametrize("draw", [random_programs.draw_servers, random_programs.draw_joins])
+def test_random_joins_and_batches_run_alike_to_the_last_bit(draw, first):
+    """Who was served with whom, what was closed short and who was dropped, too."""
+    for seed in range(first, first + 100):
+        program = draw(seed, ties=seed % 2 == 0)
+        assert program.check() == [], seed
+        trace = simulate(program)
+        ran, *done = lindley.run_with_nodes(program)
+        assert rows(trace) == as_lists(ran), seed
+        assert trace.nodes is None or nodes(trace) == tuple(done), seed
+
+
+def test_random_servers_hold_what_they_are_meant_to_try():
+    seen = dict.fromkeys(["together", "flushed", "dropped", "count", "drain", "timeout", "at once"], 0)
+    for seed in range(100):
+        program = random_programs.draw_servers(seed, ties=seed % 2 == 0)
+        trace = simulate(program)
+        seen["together"] += any(len(members) > 1 for members in trace.nodes.members_of.values())
+        seen["flushed"] += len(trace.nodes.flushed) > 0
+        seen["dropped"] += len(trace.nodes.dropped) > 0
+        for batch in program.batches.values():
+            seen["at once" if batch.at_once else batch.mode] += 1
+    assert min(seen.values()) >= 20, seen
+
+
 @pytest.mark.parametrize("first", range(0, 400, 100))
 def test_random_messages_one_at_a_time_run_alike_to_the_last_bit(first):
     for seed in range(first, first + 100):

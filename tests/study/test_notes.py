@@ -50,6 +50,28 @@ def compared(tmp_path):
             {"set": {"cluster.device.memory_bandwidth": "900 GB/s"}},
             "cluster.device.memory_bandwidth had no effect",
         ),
+        ({"network": ", intra: nvlink-3"}, "network.intra had no effect: machines have one device each"),
+        (
+            {"network": ", intra: nvlink-3", "cluster": ", devices_per_node: 2"}
+            | {"strategies": "allreduce"},
+            "network.bandwidth had no effect: no message leaves the machine",
+        ),
+        (
+            {"network": ", intra: nvlink-3", "cluster": ", devices_per_node: 2"},
+            "network.intra had no effect: no message stays inside a machine",
+        ),
+        (
+            {"network": ", preset: ethernet-25, efficiency: 0.5"},
+            "network.preset had no effect: everything is written beside it",
+        ),
+        (
+            {"strategies": "ps-sync: {colocate: true}", "network": ", server_bandwidth: 1 Gbit/s"},
+            "network.server_bandwidth had no effect: servers share the links of the workers' machines",
+        ),
+        (
+            {"strategies": "ps-sync: {colocate: true}", "set": {"cluster.workers": 1}},
+            "network had no effect: no message crosses a link",
+        ),
     ],
 )
 def test_a_setting_without_effect_is_reported(compared, arguments, setting):
@@ -63,6 +85,8 @@ def test_a_setting_without_effect_is_reported(compared, arguments, setting):
         ("ps-sync: {servers: 2, slice_bytes: 1 kB}", "slice_bytes"),
         ("ps-sync: {placement: balanced, slice_bytes: 1 kB}", "slice_bytes"),
         ("allreduce: {bucket: 1 GB}", "bucket"),
+        ("ps-sync: {servers: 2, local_merge: true}", "local_merge"),
+        ("allreduce: {algorithm: hierarchical}", "algorithm"),
         ("pipeline: {stages: 1, microbatches: 4}", "microbatches"),
     ],
 )

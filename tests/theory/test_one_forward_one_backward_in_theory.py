@@ -46,12 +46,22 @@ def test_every_microbatch_goes_forward_once_and_then_back_once(schedule, stages,
 
 
 def test_memory_follows_the_microbatches_held(scene, measure):
-    """Four stages of 1000 parameters and 64 bytes a sample, 16 microbatches of 4 samples."""
+    """Four stages of 1000 parameters and 64 bytes a sample, 16 microbatches of 4 samples.
+
+    The second stage holds most: beside the activations of what is in flight its inputs, and a gradient.
+    """
     layers = [(1.0, 2.0, 1000, 64.0 * 16)] * 4
     states = 3 * 4000
-    for schedule, held in (("gpipe", 16), ("1f1b", 4)):
+    for schedule, held in (("gpipe", 16), ("1f1b", 3)):
         found = step(scene, measure, schedule, 4, 16, layers=layers)
-        assert found.program.meta["memory_bytes"] == pytest.approx(states + held * 4 * 64, rel=1e-12)
+        assert found.program.meta["memory_bytes"] == states + (held + held + 1) * 4 * 64
+        assert found.program.meta["memory"] == {
+            "parameters_bytes": 4000,
+            "gradients_bytes": 4000,
+            "optimizer_bytes": 4000,
+            "activations_bytes": held * 4 * 64,
+            "buffers_bytes": (held + 1) * 4 * 64,
+        }
 
 
 def test_a_slow_link_does_not_change_what_is_sent(scene, measure):

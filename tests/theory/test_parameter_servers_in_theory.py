@@ -94,6 +94,48 @@ def test_threads_add_for_several_workers_at_once(scene, measure):
     assert measure(scenario).step_s == pytest.approx(3.0 + 2 * 16 + 2 * 8, rel=1e-9)
 
 
+@pytest.mark.parametrize(("threads", "together"), [(1, 1), (2, 1), (2, 2), (4, 2), (4, 4)])
+def test_threads_share_the_adds_and_threads_of_a_key_its_bytes(scene, measure, threads, together):
+    """Four adds on threads / together keys at once, each add and the update together times as fast."""
+    server = {"add_rate": 500.0, "update_rate": 250.0, "threads": threads, "threads_per_key": together}
+    scenario = scene("ps-sync", workers=4, server=server)
+    adds = 4 / (threads // together) * 4000 / (500 * together)
+    assert measure(scenario).step_s == pytest.approx(3.0 + 2 * 16 + adds + 4000 / (250 * together), rel=1e-9)
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_every_add_and_the_update_have_an_overhead(scene, measure, together):
+    """What takes up a key is no faster for the threads that share it."""
+    server = {"add_rate": 500.0, "update_rate": 250.0, "overhead": 0.25}
+    scenario = scene("ps-sync", workers=4, server=server | {"threads": together, "threads_per_key": together})
+    wanted = 3.0 + 2 * 16 + 4 * (0.25 + 8 / together) + 0.25 + 16 / together
+    assert measure(scenario).step_s == pytest.approx(wanted, rel=1e-9)
+
+
+def test_an_asynchronous_server_takes_up_each_push_once(scene, measure):
+    """One worker: its add and update are one go."""
+    server = {"add_rate": 500.0, "update_rate": 250.0, "overhead": 0.25}
+    scenario = scene("ps-async", workers=1, server=server, run={"stagger": "none"})
+    assert measure(scenario).step_s == pytest.approx(3.0 + 2 * 4 + 0.25 + 8 + 16, rel=1e-9)
+
+
+def test_a_server_of_many_small_keys_is_bound_by_its_overhead(scene, measure):
+    """Ten slices of 400 bytes, 1 s each: 10 (1 + 0.4) s of updates, one after another behind the first push.
+
+    MXNet measured 0.78 ms for a key of 2 MB on a server (issue 14485), 2.56 GB/s: at that rate an overhead of
+    20 us is 2.5 % of such a key, and as much as the bytes of one of 51 kB.
+    """
+    scenario = scene(
+        {"ps-async": {"overlap": True, "slice_bytes": "400 B"}},
+        workers=1,
+        bandwidth=4000.0,
+        server={"update_rate": 1000.0, "overhead": 1.0},
+        run={"stagger": "none"},
+    )
+    first, last = 400 / 4000, 400 / 4000
+    assert measure(scenario).step_s == pytest.approx(3.0 + first + 10 * (1.0 + 0.4) + last, rel=1e-9)
+
+
 # B3, B6: bounds
 
 

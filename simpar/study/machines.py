@@ -1,0 +1,205 @@
+"""Which machines: the strategies of a scenario on one device after another, in time and money.
+
+Each device takes the place of ``cluster.device`` as its preset says it: rate, efficiency and memory. Figures
+that the scenario gives of its own device are left behind with it, and times measured layer by layer belong to
+no other device at all. Prices are the scenario's, by the name of the device.
+
+Start with :func:`machines`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simpar.errors import InputError, Problem
+from simpar.result import SCHEMA, Row
+from simpar.scenario import DEVICE_PRESETS, ClusterSpec, Scenario
+from simpar.scenario.presets import INSTANCE_PRESETS
+from simpar.scenario.words import did_you_mean
+from simpar.study.compare import Progress, as_scenario
+from simpar.study.points import Point, common_notes, labels, points_csv, simulate_points
+from simpar.units import shown
+
+OPTION = "--devices"
+"""What problems with the devices name."""
+
+PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("cluster.device", DEVICE_PRESETS),
+    ("cluster.instance", INSTANCE_PRESETS),
+)
+"""Settings that name a machine, each with the names that it takes."""
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Every strategy of a scenario on each of several devices."""
+
+    scenario: str
+    seed: int
+    devices: tuple[str, ...]
+    """As they were asked for."""
+    points: tuple[Point, ...]
+    """One a device."""
+    labels: Mapping[str, str]
+    """What people read, by the name of each strategy, in the order of the file."""
+    replaced: tuple[str, ...]
+    """Settings of the scenario's own device, which no other takes over."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the head of a table says, of the first device that could be simulated."""
+        return next(point.comparison.facts for point in self.points if point.comparison)
+
+    @property
+    def ranked(self) -> list[tuple[str, Row]]:
+        """Every (device, strategy) with figures, by samples per second, equals in the order asked for."""
+        rows = [
+            (device, row)
+            for device, point in zip(self.devices, self.points, strict=True)
+            for name in self.labels
+            if (row := point.row(name)) is not None
+        ]
+        return sorted(rows, key=lambda one: -(one[1].samples_per_s or 0.0))
+
+    @property
+    def without(self) -> list[tuple[str, str, str]]:
+        """Every (device, name of a strategy, why) without figures."""
+        return [
+            (device, name, why)
+            for device, point in zip(self.devices, self.points, strict=True)
+            for name in self.labels
+            if (why := point.why_not(name)) is not None
+        ]
+
+    @property
+    def fastest(self) -> tuple[str, Row] | None:
+        """The device and the strategy with the most samples per second; None where nothing fits."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def cheapest(self) -> tuple[str, Row] | None:
+        """The device and the strategy with the least USD a sample; None without prices."""
+        priced = [one for one in self.ranked if one[1].usd_per_million_samples is not None]
+        return min(priced, key=lambda one: one[1].usd_per_million_samples or 0.0, default=None)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know before believing the figures."""
+        said = []
+        if self.replaced:
+            settings = ", ".join(self.replaced)
+            said.append(f"{settings} had no effect: every machine here is as its preset says")
+        return said + common_notes(self.points)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as ``simpar compare --devices --json`` prints it."""
+        paths = {path for point in self.points for path in point.settings}
+        return {
+            "schema": SCHEMA,
+            "scenario": self.scenario,
+            "seed": self.seed,
+            "axis": {"path": paths.pop() if len(paths) == 1 else None, "values": list(self.devices)},
+            "runs": [point.to_dict() for point in self.points],
+            "fastest": _named(self.fastest),
+            "cheapest": _named(self.cheapest),
+            "notes": self.notes,
+        }
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return a line for each strategy on each device as CSV, and write it to *path* if one is given."""
+        text = points_csv(self.points, "device")
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8", newline="")
+        return text
+
+
+def machines(
+    scenario: Scenario | str | os.PathLike[str],
+    devices: Sequence[str],
+    *,
+    set: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> Machines:
+    """Simulate every strategy of *scenario* on each of *devices*.
+
+    Args:
+        devices: names of presets.
+        set: settings to change first, by path.
+
+    Raises:
+        InputError: the scenario or a name is wrong, the model's layers were measured on one device, or
+            nothing can be simulated on any; ``problems`` has all of it.
+    """
+    scenario = as_scenario(scenario, set)
+    problems = [*_name_problems(devices), *_measured_problems(scenario)]
+    if problems:
+        raise InputError(problems)
+    points = simulate_points(scenario, [settings_of(name) for name in devices], OPTION, progress)
+    return Machines(
+        scenario=scenario.name,
+        seed=scenario.run.seed,
+        devices=tuple(devices),
+        points=tuple(points),
+        labels=labels(scenario, points),
+        replaced=_own_figures(scenario),
+    )
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """Return the settings that put the machine called *name* into a scenario."""
+    return {path: name for path, names in _known() if name in names}
+
+
+def _known() -> list[tuple[str, tuple[str, ...]]]:
+    """Return the settings of this version that name a machine, with what they take."""
+    return [(path, names) for path, names in PATHS if path.split(".")[1] in ClusterSpec.model_fields]
+
+
+def _name_problems(devices: Sequence[str]) -> list[Problem]:
+    known = tuple(name for _, names in _known() for name in names)
+    if not any(devices):
+        return [Problem("", 0, 0, OPTION, "names no device", f"write some of: {', '.join(known)}")]
+    problems = []
+    for number, name in enumerate(devices):
+        if name in devices[:number]:
+            problems.append(Problem("", 0, 0, OPTION, f"{shown(name)} is given twice", "remove one of them"))
+        elif not name:
+            problems.append(Problem("", 0, 0, OPTION, "has an empty name", "separate names by single commas"))
+        elif name not in known:
+            said = f"unknown device {shown(name)}"
+            problems.append(Problem("", 0, 0, OPTION, said, did_you_mean(name, known)))
+    return list(dict.fromkeys(problems))
+
+
+def _measured_problems(scenario: Scenario) -> list[Problem]:
+    """Return the problem of a model whose layers were measured on one device."""
+    profile = scenario.profile
+    specs = (scenario.model.layers or ()) if profile is None else profile.layers
+    if not any(layer.timed for layer in specs):
+        return []
+    path = "model.layers" if profile is None else "model.profile"
+    said = "its layers were timed on one device, and times do not carry over to another"
+    return [scenario.problem(path, said, f"give the layers FLOPs, or a preset, to use {OPTION}")]
+
+
+def _own_figures(scenario: Scenario) -> tuple[str, ...]:
+    """Return the settings of the scenario's device beside its preset."""
+    device = scenario.cluster.device
+    given = sorted(device.model_fields_set - {"preset"}) if device is not None else []
+    return tuple(f"cluster.device.{key}" for key in given)
+
+
+def _named(found: tuple[str, Row] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    device, row = found
+    return {
+        "device": device,
+        "strategy": row.name,
+        "samples_per_s": row.samples_per_s,
+        "usd_per_million_samples": row.usd_per_million_samples,
+    }
