@@ -30,8 +30,8 @@ def command(kind: str | None, name: str | None, as_json: bool) -> int:
     Without a kind, the names of all. With the NAME of a model, its layers: FLOPs, parameters and activation
     bytes of one sample, in float32; a sample of a model of text is a sequence, of as many tokens as the list
     says. With the name of a family of models, which a scenario gives a shape, the keys of that shape. With
-    the name of anything else, its numbers. Links and instances are for looking up: a scenario names models
-    and devices.
+    the name of anything else, its numbers. A scenario takes the names as model.preset, cluster.device,
+    network (or network.intra) and cluster.instance.
     """
     if kind is not None and kind not in KINDS:
         kind, name = _kind_of(kind), kind

@@ -308,7 +308,7 @@ def _needs_rate(path: Path, links: Data, report: Report) -> None:
 def _instance(data: Data) -> str | None:
     """Return the instance that the raw *data* names, whether it is known or not."""
     instance = (_section(data, "cluster") or {}).get("instance")
-    return instance if isinstance(instance, str) else None
+    return None if instance is None else str(instance)
 
 
 def _written_out(section: Any) -> Data | None:

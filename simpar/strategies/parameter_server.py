@@ -355,11 +355,9 @@ class Servers:
     def longest_over_shortest(self) -> float:
         """Return how many times the shortest cycle the longest may be, all pushing at once, speeds apart.
 
-        1 where servers are apart: then all are served alike. Who shares a machine with a server is served
-        sooner than those who queue for its link.
+        Who shares a machine with a server is served sooner than those who queue for its link; where servers
+        are apart, all are served alike.
         """
-        if not self.options.colocate:
-            return 1.0
         everybody, late_s = self._carried(self.pushers, self.loads)
         cycles = []
         for worker in self.pushers:

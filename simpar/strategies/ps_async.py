@@ -157,7 +157,9 @@ def iterations(setting: Setting, slowed: float = 1.0) -> int:
     # One round more than the warm-up and the step after it, for a start that is put off by a whole cycle; and
     # as many steps of the slowest as were asked for.
     rounds = run.warmup + 1 + run.steps
-    uneven = Servers(setting, 1).longest_over_shortest() * slowed
+    colocated = getattr(setting.strategy.options, "colocate", False)
+    uneven = Servers(setting, 1).longest_over_shortest() if colocated else 1.0
+    uneven *= slowed
     return math.ceil((rounds + 1) * max(speeds) / min(speeds) * uneven) - 1
 
 

@@ -93,6 +93,15 @@ def test_devices_push_to_the_server_of_their_own_machine_over_their_own_links(
         assert carried[f"n{node}.out"] == pytest.approx(2 * across)
 
 
+def test_who_lives_with_the_server_goes_its_own_fast_pace(machines, measure):
+    """One server on w0's machine: w0 is answered at once, w1 waits for its bytes both ways."""
+    found = measure(machines(2, 1, {"ps-async": {"colocate": True}}, run={"steps": 30}))
+    near, far = 3.0, 3.0 + 2 * (0.125 + N_BYTES / 1000.0)
+    assert found.step_s == pytest.approx(2 / (1 / near + 1 / far), rel=0.03)
+    # the slow one misses what the fast one does in a cycle of its own, and the other way round
+    assert found.staleness.max == pytest.approx(far / near, abs=1)
+
+
 # A link that the devices of a machine share
 
 
