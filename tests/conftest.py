@@ -39,6 +39,7 @@ def scene(tmp_path_factory):
         data=None,
         per_node=1,
         intra=None,
+        variation=None,
     ):
         """Return the scenario.
 
@@ -95,6 +96,8 @@ def scene(tmp_path_factory):
             record, store, prefetch = data
             written_data = {"record_bytes": f"{record!r} B", "store_bandwidth": f"{store!r} B/s"}
             whole["data"] = written_data | {"prefetch": prefetch}
+        if variation is not None:
+            whole["variation"] = variation
         file = folder / f"scene-{next(numbers)}.yaml"
         file.write_text(json.dumps(whole))
         return simpar.load(file)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRID = 2.0**-24
-"""Factors are whole multiples of this."""
+"""Drawn factors are whole multiples of this."""
 
 LEAST = 2.0**-10
 """No factor is less than this share of the mean: a normal one would be negative now and then."""
@@ -72,8 +72,10 @@ class Distribution:
     def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.float64]:
         """Return *count* factors, float64[count], each a multiple of :data:`GRID` above zero.
 
-        The first few are the same whatever *count* is.
+        The first few are the same whatever *count* is. A constant is not drawn, nor rounded.
         """
+        if self.kind == "constant":
+            return np.full(count, self.mean)
         if self.kind in ("normal", "lognormal"):
             drawn = self._from_normal(generator.standard_normal(count))
         else:
@@ -92,8 +94,6 @@ class Distribution:
     def _from_uniform(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return factors of uniform numbers in [0, 1)."""
         mean = self.mean
-        if self.kind == "constant":
-            return np.full(len(u), mean)
         if self.kind == "exponential":
             return mean * ((1.0 - self.cv) - self.cv * np.log1p(-u))
         if self.kind == "uniform":

@@ -137,11 +137,12 @@ class _Draws:
         for number, one in enumerate(variation.stragglers or ()):
             if one.probability is None or one.worker not in (None, worker):
                 continue
-            begins = self._generator(SPELL, number, luck).random(self._iterations) < one.probability
-            # Slow while any of the last so many iterations began a spell.
-            count = np.cumsum(begins)
-            before = np.concatenate([np.zeros(one.steps or 1, dtype=count.dtype), count])
-            slow = count > before[: self._iterations]
+            # Spells that began before the run still last: slow while any of the last so many iterations began
+            # one. So every iteration is as likely to be slow as any other.
+            lasts = one.steps or 1
+            begins = self._generator(SPELL, number, luck).random(lasts - 1 + self._iterations)
+            count = np.concatenate([[0], np.cumsum(begins < one.probability)])
+            slow = count[lasts:] > count[:-lasts]
             factors = np.where(slow, factors * one.factor, factors)
         return factors
 
