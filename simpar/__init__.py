@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from simpar.simulate import simulate
     from simpar.strategies import compile
     from simpar.study.compare import compare, explain
+    from simpar.study.machines import Machines, machines
+    from simpar.study.scale import Scaling, scale
     from simpar.trace import Trace
 
 _HOMES = {
@@ -37,10 +39,12 @@ _HOMES = {
     "EngineError": "simpar.errors",
     "FitError": "simpar.errors",
     "InputError": "simpar.errors",
+    "Machines": "simpar.study.machines",
     "Problem": "simpar.errors",
     "Program": "simpar.program",
     "ProgramError": "simpar.errors",
     "Row": "simpar.result",
+    "Scaling": "simpar.study.scale",
     "Scenario": "simpar.scenario",
     "SimparError": "simpar.errors",
     "Trace": "simpar.trace",
@@ -48,6 +52,8 @@ _HOMES = {
     "compile": "simpar.strategies",
     "explain": "simpar.study.compare",
     "load": "simpar.scenario",
+    "machines": "simpar.study.machines",
+    "scale": "simpar.study.scale",
     "simulate": "simpar.simulate",
 }
 
@@ -56,10 +62,12 @@ __all__ = [
     "EngineError",
     "FitError",
     "InputError",
+    "Machines",
     "Problem",
     "Program",
     "ProgramError",
     "Row",
+    "Scaling",
     "Scenario",
     "SimparError",
     "Trace",
@@ -67,6 +75,8 @@ __all__ = [
     "compile",
     "explain",
     "load",
+    "machines",
+    "scale",
     "simulate",
 ]
 

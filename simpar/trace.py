@@ -246,6 +246,11 @@ class Walk:
             before = self.trace.row(source, iteration - distance)
             yield (self._start if at_start else self._end)[before] + lag, Token(before, at_start, lag)
 
+    def entered_s(self, update: int, sender: int, iteration: int) -> float:
+        """Return when the token of *sender* came to the batch that *update* serves."""
+        batch = self.program.batches[self.program.batch_of_update[update]]
+        return self._entering(batch, sender, iteration)[0]
+
     def _entering(self, batch: Batch, sender: int, iteration: int) -> tuple[float, Token]:
         """Return when *sender* brought its token to *batch*, and the token."""
         node = self.program.batch_of_update[batch.update]

@@ -92,12 +92,12 @@ def scene(tmp_path_factory):
             "strategies": list(strategies),
             "run": {"steps": 4, "warmup": 2} | (run or {}),
         }
+        if variation is not None:
+            whole["variation"] = variation
         if data is not None:
             record, store, prefetch = data
             written_data = {"record_bytes": f"{record!r} B", "store_bandwidth": f"{store!r} B/s"}
             whole["data"] = written_data | {"prefetch": prefetch}
-        if variation is not None:
-            whole["variation"] = variation
         file = folder / f"scene-{next(numbers)}.yaml"
         file.write_text(json.dumps(whole))
         return simpar.load(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +15,14 @@ from simpar.cli.common import (
     print_json,
     set_option,
 )
-from simpar.errors import InputError, one_line
+from simpar.errors import InputError, Problem, one_line
+
+if TYPE_CHECKING:
+    from simpar.cli.answers import Answer
 
 PLOT_ENDINGS = (".svg", ".png", ".pdf")
 TRACE_ENDINGS = (".json.gz", ".json")
+CSV_ENDINGS = (".csv",)
 
 
 @click.command(
@@ -26,6 +31,8 @@ TRACE_ENDINGS = (".json.gz", ".json")
         "simpar compare scenarios/quickstart.yaml",
         "simpar compare scenarios/quickstart.yaml --set network.bandwidth='100 Gbit/s'",
         "simpar compare scenarios/quickstart.yaml --plot quickstart.svg --trace quickstart.json.gz",
+        "simpar compare scenarios/how-many-workers.yaml --scale workers=1:64:x2 --plot scaling.svg",
+        "simpar compare scenarios/which-device.yaml --devices v100,a100-80,h100 --plot devices.svg",
     ),
 )
 @SCENARIO
@@ -35,7 +42,13 @@ TRACE_ENDINGS = (".json.gz", ".json")
 @click.option(
     "--json", "as_json", is_flag=True, help="print the full result as JSON; units are in the key names"
 )
-@click.option("--plot", metavar="FILE", help="write bars with their breakdown: .svg, .png or .pdf")
+@click.option(
+    "--scale", metavar="workers=RANGE", help="compare at 1,2,4 or 1..8 or 1:33:4 or 1:64:x2 workers"
+)
+@click.option("--devices", metavar="NAMES", help="compare on each of several devices: v100,a100-80,h100")
+@click.option("--plot", metavar="FILE", help="write a figure: .svg, .png or .pdf")
+@click.option("--by", metavar="time|money", help="what the bars of --plot measure  [default: time]")
+@click.option("--csv", metavar="FILE", help="write the figures as .csv; units are in the header")
 @click.option("--trace", metavar="FILE", help="write a timeline for ui.perfetto.dev: .json.gz or .json")
 @click.option("--no-advice", is_flag=True, help="do not look for settings that would help")
 def command(
@@ -44,28 +57,38 @@ def command(
     steps: int | None,
     seed: int | None,
     as_json: bool,
+    scale: str | None,
+    devices: str | None,
     plot: str | None,
+    by: str | None,
+    csv: str | None,
     trace: str | None,
     no_advice: bool,
 ) -> int:
     """Rank a scenario's strategies: step time, speedup, what holds each back
 
-    Times are simulated; nothing is trained. Exit status 1 when no strategy fits in memory, 2 when the input
-    is wrong.
+    Times are simulated; nothing is trained. With --scale every strategy is compared at each number of
+    workers, and the table says where it stops paying; with --devices on each device, in time and money.
+    Exit status 1 when no strategy fits in memory, 2 when the input is wrong.
     """
     from simpar.scenario import load
-    from simpar.show.files import check_writable, write_atomically
-    from simpar.study.compare import compare
+    from simpar.show.files import check_writable
+    from simpar.study.machines import name_problems
+    from simpar.study.scale import read_axis
 
-    problems = []
-    if plot is not None:
-        problems.append(check_writable(plot, PLOT_ENDINGS, "--plot"))
-    if trace is not None:
-        problems.append(check_writable(trace, TRACE_ENDINGS, "--trace"))
-    problems += [
-        not_the_input(scenario, path, option) for path, option in ((plot, "--plot"), (trace, "--trace"))
-    ]
-    wrong = [problem for problem in problems if problem]
+    outputs = (("--plot", plot, PLOT_ENDINGS), ("--csv", csv, CSV_ENDINGS), ("--trace", trace, TRACE_ENDINGS))
+    wrong = _clashes(scale, devices, plot, by, trace)
+    for option, path, endings in outputs:
+        if path is not None:
+            found = (check_writable(path, endings, option), not_the_input(scenario, path, option))
+            wrong += [problem for problem in found if problem]
+    names = [name.strip() for name in devices.split(",")] if devices is not None else []
+    wrong += name_problems(names) if devices is not None else []
+    axis: tuple[str, list[int]] | None = None
+    try:
+        axis = read_axis(scale) if scale is not None else None
+    except InputError as error:
+        wrong += error.problems
     settings = list(overrides)
     settings += [("run.steps", str(steps))] if steps is not None else []
     settings += [("run.seed", str(seed))] if seed is not None else []
@@ -75,31 +98,63 @@ def command(
         raise InputError([*wrong, *error.problems]) from None
     if wrong:
         raise InputError(wrong)
+
+    from simpar.cli import answers
+
     progress = Progress()
     try:
-        result = compare(loaded, advise=not no_advice, progress=progress)
+        if axis is not None:
+            answer = answers.scaling(loaded, *axis, progress)
+        elif devices is not None:
+            answer = answers.devices(loaded, names, progress)
+        else:
+            answer = answers.comparison(loaded, not no_advice, by or "time", progress)
     finally:
         progress.clear()
-    fits = any(row.fits for row in result.rows)
+    return _give(answer, as_json, plot, csv, trace)
+
+
+def _clashes(
+    scale: str | None, devices: str | None, plot: str | None, by: str | None, trace: str | None
+) -> list[Problem]:
+    """Return the options that do not go together, or say nothing."""
+    problems = []
+    study = "--scale" if scale is not None else "--devices" if devices is not None else ""
+    if scale is not None and devices is not None:
+        problems.append(
+            Problem("", 0, 0, "--devices", "is another question than --scale", "ask one at a time")
+        )
+    if study and trace is not None:
+        said = f"a timeline shows one comparison, and {study} makes several"
+        problems.append(Problem("", 0, 0, "--trace", said, f"leave {study} or --trace out"))
+    if by is not None and by not in ("time", "money"):
+        problems.append(Problem("", 0, 0, "--by", f"{by!r} is nothing to measure by", "write time or money"))
+    elif by is not None and (study or plot is None):
+        said = f"does nothing beside {study}" if study else "does nothing without --plot"
+        fix = f"leave {study} or --by out" if study else "add --plot FILE.svg"
+        problems.append(Problem("", 0, 0, "--by", said, fix))
+    return problems
+
+
+def _give(answer: Answer, as_json: bool, plot: str | None, csv: str | None, trace: str | None) -> int:
+    """Print the answer, write what was asked for, all of it made before, and return the exit status."""
+    from simpar.show.files import write_atomically
+
     files: list[tuple[str, bytes]] = []
-    if plot is not None and fits:
-        from simpar.show.plot import comparison as draw
-
-        files.append((plot, draw(result, plot.rpartition(".")[2].lower())))
-    if trace is not None and fits:
-        from simpar.show.timeline import comparison as timeline
-
-        files.append((trace, timeline(result, compressed=trace.lower().endswith(".gz"))))
+    if plot is not None and answer.fits:
+        files.append((plot, answer.plot(plot.rpartition(".")[2].lower())))
+    if csv is not None:
+        files.append((csv, answer.csv().encode()))
+    if trace is not None and answer.trace is not None and answer.fits:
+        files.append((trace, answer.trace(trace.lower().endswith(".gz"))))
     if as_json:
-        print_json(result.to_dict())
+        print_json(answer.json())
     else:
-        from simpar.show.table import comparison as table
-
-        click.echo(table(result))
+        click.echo(answer.table())
     sys.stdout.flush()
     for path, data in files:
         write_atomically(path, data)
         click.echo(f"wrote {one_line(path)}", err=True)
-    if not fits and (plot is not None or trace is not None):
+    if not answer.fits and (plot is not None or trace is not None):
         click.echo("nothing fits in memory: no plot and no timeline were written", err=True)
-    return 0 if fits else 1
+    return 0 if answer.fits else 1

@@ -3,8 +3,9 @@
 :mod:`simpar.result.measure` reads figures off a trace; :mod:`simpar.result.rows` holds them.
 """
 
-from simpar.result.measure import BREAKDOWN, Measured, Staleness, Use, Window
+from simpar.result.measure import BREAKDOWN, Measured, Use, Window
 from simpar.result.rows import INTERVALS, SCHEMA, Bottleneck, Comparison, Interval, Row, Suggestion
+from simpar.result.staleness import Staleness
 
 __all__ = [
     "BREAKDOWN",

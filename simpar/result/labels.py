@@ -22,6 +22,7 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     words = [_kind(meta)]
     if "staleness" in meta:
         words.append(f"staleness {meta['staleness']}")
+    words += _gathering(meta, options)
     if "servers" in meta:
         words.append(_count(meta["servers"], "colocated server" if meta.get("colocate") else "server"))
         if meta["placement"] != "sliced" or "placement" in options:
@@ -36,6 +37,8 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         )
     if meta.get("overlap"):
         words.append("overlapped")
+    if meta.get("priority"):
+        words.append("priority")
     bucket = options.get("bucket")
     if bucket is not None and not (meta.get("overlap") and bucket == DEFAULT_BUCKET_BYTES):
         words.append(f"buckets of {size(bucket)}")
@@ -67,6 +70,20 @@ def memory_parts(memory: Mapping[str, float]) -> str:
 
 def _count(number: int, thing: str, plural: str = "s") -> str:
     return f"{number} {thing}" + ("" if number == 1 else plural)
+
+
+def _gathering(meta: Mapping[str, Any], options: Mapping[str, Any]) -> list[str]:
+    """Return which pushes a server waits for, where that is not the rule of the kind."""
+    if "backup_workers" in meta:
+        return [f"backup {meta['backup_workers']}"]
+    trigger = meta.get("trigger")
+    if trigger is None:
+        return []
+    if trigger["at_once"]:
+        return [f"softsync {options['softsync']}"]
+    if trigger["mode"] == "timeout":
+        return [f"timeout {spell(trigger['timeout_s'], 'duration')} or count {trigger['count']}"]
+    return ["drain" if trigger["mode"] == "drain" else f"count {trigger['count']}"]
 
 
 def _kind(meta: Mapping[str, Any]) -> str:

@@ -4,14 +4,10 @@ Two clocks, said by ``program.meta["clock"]``:
 
 * ``sync``: a step ends when the last of the update tasks of an iteration ends. ``step_s`` is the time
   between successive updates, averaged over the measured iterations (those after the warm-up).
-* ``async``: every update task applies one worker's gradients. With t0 the last worker's apply of
-  iteration ``warmup`` and t1 the first worker's last, ``step_s`` is workers x (t1 - t0) / gradients
-  applied in (t0, t1]. Where ``meta["pushers"]`` machines push for all their workers, they take the workers'
-  place here, and each apply counts as the gradients of all that it pushes for.
-
-*Staleness* of a gradient: the server's version just before its apply, minus the version when the
-worker's own previous apply finished, per worker, server and key. So over a run the sum of staleness is
-exactly the number of the others' applies between each worker's first and last.
+* ``async``: every update applies the gradients of one worker, or of the members of a batch. With
+  t0 the last worker's apply of iteration ``warmup`` and t1 the first worker's last, ``step_s`` is
+  workers x (t1 - t0) / gradients applied in (t0, t1]. Where ``meta["pushers"]`` machines push for all their
+  workers, they take the workers' place here, and each push counts as the gradients of all that it is for.
 
 Times are seconds, sizes bytes. Start with :class:`Measured`.
 """
@@ -20,7 +16,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +27,7 @@ from numpy.typing import NDArray
 from simpar.errors import EngineError
 from simpar.program import Program
 from simpar.result.flows import sent_share, stretch_of
+from simpar.result.staleness import Staleness, stale_gradients
 from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
 
 BREAKDOWN = (
@@ -68,16 +65,6 @@ class Use:
     """Share of the time in use; of a link, share of its capacity."""
     bytes: float
     """Bytes that crossed it in one step; 0 for what carries none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Staleness:
-    """How many updates by others a gradient missed."""
-
-    mean: float
-    max: int
-    histogram: dict[int, int]
-    """Gradients by staleness, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +107,27 @@ class Measured:
             ends = np.full(iterations, -np.inf)
             np.maximum.at(ends, trace.iteration[rows], trace.end_s[rows])
             return ends
-        pusher = np.array([op.worker // self.share for op in self.program.ops])
+        rows, worker, iteration = self.applied.T
         by_pusher = np.full((iterations, self.pushers), -np.inf)
-        np.maximum.at(by_pusher, (trace.iteration[rows], pusher[trace.task[rows]]), trace.end_s[rows])
+        np.maximum.at(by_pusher, (iteration, worker // self.share), trace.end_s[rows])
         return by_pusher
+
+    @cached_property
+    def applied(self) -> NDArray[np.int64]:
+        """Which update applied which gradients, as (row, worker, iteration): int64[gradients, 3]."""
+        trace, ops = self.trace, self.program.ops
+        batches = self.program.batch_of_update
+        rows = trace.rows_of([task for task in self.updates if task not in batches])
+        worker = np.array([op.worker for op in ops], dtype=np.int64)
+        alone = np.stack([rows, worker[trace.task[rows]], trace.iteration[rows]], axis=1)
+        if trace.nodes is None:
+            return alone
+        row_of = {(update, number): trace.row(update, number) for update, number in trace.nodes.members_of}
+        together = [
+            (row_of[update, number], ops[sender].worker, iteration)
+            for update, number, sender, iteration in trace.nodes.members.tolist()
+        ]
+        return np.concatenate([alone, np.array(together, dtype=np.int64).reshape(-1, 3)])
 
     @cached_property
     def since_s(self) -> float:
@@ -170,11 +174,20 @@ class Measured:
 
     # -- windows ---------------------------------------------------------------------------------
 
+    @cached_property
+    def _rows_of_cycle(self) -> dict[tuple[int, int], list[int]]:
+        """Rows of the updates that applied a worker's gradients, by (iteration, worker)."""
+        found: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for row, worker, iteration in self.applied.tolist():
+            found[iteration, worker].append(row)
+        return found
+
     def _last_row(self, iteration: int, worker: int = -1) -> int:
         """Return the row of the update that ends an iteration; the lowest rank of equals."""
-        ops = self.program.ops
-        mine = [task for task in self.updates if worker < 0 or ops[task].worker == worker]
-        rows = [self.trace.row(task, iteration) for task in mine]
+        if worker >= 0:
+            rows = self._rows_of_cycle[iteration, worker]
+        else:
+            rows = [self.trace.row(task, iteration) for task in self.updates]
         return max(rows, key=lambda row: (float(self.trace.end_s[row]), -int(self.trace.task[row])))
 
     @cached_property
@@ -188,9 +201,9 @@ class Measured:
             return found
         for m in range(1, self.program.iterations):
             for pusher in range(self.pushers):
-                end = float(self.update_s[m, pusher])
-                if self.since_s < end <= self.until_s:
-                    start, worker = float(self.update_s[m - 1, pusher]), pusher * self.share
+                end, worker = float(self.update_s[m, pusher]), pusher * self.share
+                start = float(self.update_s[m - 1, pusher])
+                if self.since_s < end <= self.until_s and start < end:
                     found.append(Window(start, end, self._last_row(m, worker), f"w{worker}, iteration {m}"))
         return found
 
@@ -367,26 +380,9 @@ class Measured:
 
     # -- staleness -------------------------------------------------------------------------------
 
-    def staleness_by_row(self) -> dict[int, int]:
-        """Return the staleness of every gradient that has one, by row of its apply.
-
-        A worker's first gradient has none: it was computed on the initial parameters, which nobody read.
-        """
-        trace, ops = self.trace, self.program.ops
-        by_key: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        for row in trace.rows_of(self.updates).tolist():
-            op = ops[int(trace.task[row])]
-            by_key[op.server, op.key].append(row)
-        found: dict[int, int] = {}
-        for rows in by_key.values():
-            rows.sort(key=lambda r: (float(trace.end_s[r]), int(trace.task[r]), int(trace.iteration[r])))
-            read: dict[int, int] = {}  # version after the worker's own previous apply
-            for version, row in enumerate(rows):
-                worker = ops[int(trace.task[row])].worker
-                if worker in read:
-                    found[row] = version - read[worker]
-                read[worker] = version + 1
-        return found
+    def stale_gradients(self) -> list[tuple[int, int, int]]:
+        """Return (row of its update, worker, staleness) of every gradient that has one."""
+        return stale_gradients(self.trace, self.applied, self._walk)
 
     @cached_property
     def staleness(self) -> Staleness | None:
@@ -394,14 +390,8 @@ class Measured:
         if not self.is_async:
             return None
         end = self.trace.end_s
-        values = [
-            stale for row, stale in self.staleness_by_row().items() if self.since_s < end[row] <= self.until_s
-        ]
-        counts = Counter(values)
-        return Staleness(
-            mean=math.fsum(values) / len(values),
-            max=max(values),
-            histogram={stale: counts[stale] for stale in sorted(counts)},
+        return Staleness.of(
+            [stale for row, _, stale in self.stale_gradients() if self.since_s < end[row] <= self.until_s]
         )
 
     # -- what holds it back ----------------------------------------------------------------------

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simpar.result.measure import BREAKDOWN, Measured, Staleness, Use
+from simpar.result.measure import BREAKDOWN, Measured, Use
+from simpar.result.staleness import Staleness
 
 SCHEMA = 1
 """Version of the JSON."""
@@ -208,6 +209,16 @@ def csv_cells(row: Row) -> list[Any]:
     ]
 
 
+def write_csv(path: str | os.PathLike[str], text: str) -> None:
+    """Write *text* to *path*: all of it or nothing."""
+    part = Path(f"{os.fspath(path)}.part")
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 class Comparison(Mapping[str, Row]):
     """The strategies of one scenario, ranked by samples per second."""
 
@@ -284,10 +295,5 @@ class Comparison(Mapping[str, Row]):
         writer.writerow(CSV_HEADER)
         writer.writerows(csv_cells(row) for row in self.rows)
         if path is not None:
-            part = Path(f"{os.fspath(path)}.part")
-            try:
-                part.write_text(out.getvalue(), encoding="utf-8", newline="")
-                os.replace(part, path)
-            finally:
-                part.unlink(missing_ok=True)
+            write_csv(path, out.getvalue())
         return out.getvalue()

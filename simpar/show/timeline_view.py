@@ -162,6 +162,11 @@ class View:
                 self.next_hop[u] = v
             elif not at_start and not same:
                 self.after[u].append((v, distance))
+        for batch in program.batches.values():
+            # Behind an update that takes no time is what it releases; to another, see _updates.
+            for sender, reply in zip(batch.senders, batch.replies, strict=True):
+                if reply >= 0 and program.resource[batch.update] < 0:
+                    self.after[sender].append((reply, 0))
         self._reached: dict[int, dict[int, list[tuple[int, int]]]] = {}
 
     def _row(self, task: int, iteration: int) -> int:
@@ -343,12 +348,18 @@ class View:
             else:
                 # Inside the slice: at its very end a viewer may take the next one for the sender.
                 targets, leaves = self._receives(task), max(piece.start, piece.end - 1)
-            for target, distance in targets:
-                to = by_row.get(self._row(target, iteration + distance))
+            received = [self._row(target, iteration + distance) for target, distance in targets]
+            for row in [*received, *self._updates(task, iteration)]:
+                to = by_row.get(row)
                 if to is not None and to.start >= leaves:
                     arrows.append((leaves, piece.row, to.row, piece, to))
         arrows.sort(key=lambda arrow: arrow[:3])
         return [(leaves, here, to) for leaves, _, _, here, to in arrows]
+
+    def _updates(self, task: int, iteration: int) -> list[int]:
+        """Return the rows of the updates that took in message *task* together with others."""
+        nodes = self.trace.nodes
+        return [self._row(*one) for one in nodes.update_of.get((task, iteration), [])] if nodes else []
 
     def _arrow_events(self, most: int) -> list[tuple[int, Event]]:
         """Return the two ends of each arrow, of the earliest *most*."""

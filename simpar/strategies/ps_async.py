@@ -52,7 +52,9 @@ def build(setting: Setting) -> Program:
     trigger = trigger_of(setting)
     if trigger is None:
         return at_own_pace(setting, iterations(setting), released=lambda servers, key, applies: applies)
-    servers, starts = _begun(setting, iterations(setting))
+    # Who waits for a batch to fill waits until all others have been round at most: twice its own time.
+    waits = trigger.mode != "drain" and not trigger.at_once
+    servers, starts = _begun(setting, iterations(setting, 2.0 if waits else 1.0))
     updates: list[int] = []
 
     def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
@@ -141,17 +143,21 @@ def _ended(
     return servers.program("async", updates, stagger=servers.setting.scenario.run.stagger, **facts)
 
 
-def iterations(setting: Setting) -> int:
+def iterations(setting: Setting, slowed: float = 1.0) -> int:
     """Return how often each worker goes round, so that the fastest still runs when the slowest is warm.
 
     Figures are taken from the last worker's apply of iteration ``warmup`` to the first worker's last: one
     that is twice as fast as the slowest has done twice the warm-up by then.
+
+    Args:
+        setting: what is compiled.
+        slowed: how many times as long as by its speed a worker may take.
     """
     run, speeds = setting.scenario.run, paces(setting)
     # One round more than the warm-up and the step after it, for a start that is put off by a whole cycle; and
     # as many steps of the slowest as were asked for.
     rounds = run.warmup + 1 + run.steps
-    uneven = Servers(setting, 1).longest_over_shortest()
+    uneven = Servers(setting, 1).longest_over_shortest() * slowed
     return math.ceil((rounds + 1) * max(speeds) / min(speeds) * uneven) - 1
 
 

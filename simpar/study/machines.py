@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from simpar.errors import InputError, Problem
 from simpar.result import SCHEMA, Row
+from simpar.result.rows import write_csv
 from simpar.scenario import DEVICE_PRESETS, ClusterSpec, Scenario
 from simpar.scenario.presets import INSTANCE_PRESETS
 from simpar.scenario.words import did_you_mean
@@ -51,8 +51,12 @@ class Machines:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the head of a table says, of the first device that could be simulated."""
-        return next(point.comparison.facts for point in self.points if point.comparison)
+        """What the head of a table says; None for what is not the same on every machine."""
+        each = [point.comparison.facts for point in self.points if point.comparison]
+        return {
+            key: value if all(facts[key] == value for facts in each) else None
+            for key, value in each[0].items()
+        }
 
     @property
     def ranked(self) -> list[tuple[str, Row]]:
@@ -97,7 +101,7 @@ class Machines:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as ``simpar compare --devices --json`` prints it."""
-        paths = {path for point in self.points for path in point.settings}
+        paths = {next(iter(point.settings)) for point in self.points}
         return {
             "schema": SCHEMA,
             "scenario": self.scenario,
@@ -113,7 +117,7 @@ class Machines:
         """Return a line for each strategy on each device as CSV, and write it to *path* if one is given."""
         text = points_csv(self.points, "device")
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8", newline="")
+            write_csv(path, text)
         return text
 
 
@@ -135,7 +139,7 @@ def machines(
             nothing can be simulated on any; ``problems`` has all of it.
     """
     scenario = as_scenario(scenario, set)
-    problems = [*_name_problems(devices), *_measured_problems(scenario)]
+    problems = [*name_problems(devices), *_measured_problems(scenario)]
     if problems:
         raise InputError(problems)
     points = simulate_points(scenario, [settings_of(name) for name in devices], OPTION, progress)
@@ -150,8 +154,12 @@ def machines(
 
 
 def settings_of(name: str) -> dict[str, Any]:
-    """Return the settings that put the machine called *name* into a scenario."""
-    return {path: name for path, names in _known() if name in names}
+    """Return the settings that put the machine called *name* into a scenario, its own path first.
+
+    Any other way in which the scenario names a machine is taken out.
+    """
+    chosen = {path: name for path, names in _known() if name in names}
+    return chosen | {path: None for path, _ in _known() if path not in chosen}
 
 
 def _known() -> list[tuple[str, tuple[str, ...]]]:
@@ -159,7 +167,8 @@ def _known() -> list[tuple[str, tuple[str, ...]]]:
     return [(path, names) for path, names in PATHS if path.split(".")[1] in ClusterSpec.model_fields]
 
 
-def _name_problems(devices: Sequence[str]) -> list[Problem]:
+def name_problems(devices: Sequence[str]) -> list[Problem]:
+    """Return what is wrong with the names *devices*: unknown, given twice, or none at all."""
     known = tuple(name for _, names in _known() for name in names)
     if not any(devices):
         return [Problem("", 0, 0, OPTION, "names no device", f"write some of: {', '.join(known)}")]

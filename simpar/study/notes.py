@@ -48,6 +48,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
                 f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "
                 f"by up to {100 * uncertain:.0f} % (write more run.steps)"
             )
+    said += _of_gathering(measured, name)
     loads = meta.get("server_loads_bytes")
     if loads and max(loads) * len(loads) > UNEVEN * sum(loads):
         fullest, total = meta["fullest_server"], sum(loads)
@@ -61,6 +62,33 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
         said.append(f"{name}: {loads.count(0)} of {len(loads)} servers hold nothing")
     if meta["kind"] == "pipeline":
         said += _of_pipeline(setting, measured)
+    return said
+
+
+def _of_gathering(measured: Measured, name: str) -> list[str]:
+    """Return what joins and batches left out: pushes that came too late, batches that never filled."""
+    trace, meta = measured.trace, measured.program.meta
+    said: list[str] = []
+    if trace.nodes is None:
+        return said
+    if "backup_workers" in meta:
+        senders = [measured.program.ops[sender].worker for sender in trace.nodes.dropped[:, 2].tolist()]
+        slowest = max(sorted(set(senders)), key=senders.count)
+        share = senders.count(slowest) / len(senders)
+        said.append(
+            f"{name} trains on {meta['workers'] - meta['backup_workers']} gradients a step and drops "
+            f"{meta['backup_workers']}, {100 * share:.0f} % of them w{slowest}'s"
+        )
+    stalled = {
+        float(trace.ready_s[trace.row(update, number)]) for update, number in trace.nodes.flushed.tolist()
+    }
+    during = sum(measured.since_s < at <= measured.until_s for at in stalled)
+    if during:
+        times = "once" if during == 1 else f"{during} times"
+        said.append(
+            f"{name} stalled {times} while it was measured: every worker waited for a server that held fewer "
+            f"pushes than it counts, and they went on with what they had (a timeout or drain avoids it)"
+        )
     return said
 
 
@@ -321,6 +349,7 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
     given, meta, cluster = setting.strategy.options.model_fields_set, program.meta, setting.cluster
     found = []
     if "servers" in meta:
+        found += _idle_server_options(setting, program)
         if "placement" in given and meta["servers"] == 1:
             found.append(("placement", "one server holds everything"))
         whole = meta["placement"] == "sliced" or meta["servers"] == 1
@@ -340,4 +369,23 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
         found.append(("algorithm", f"{why}, and it is the ring"))
     if meta["kind"] == "pipeline" and meta["stages"] == 1 and "microbatches" in given:
         found.append(("microbatches", "there is one stage"))
+    return found
+
+
+def _idle_server_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
+    """Return the same for the options that say which pushes a server waits for, and in which order."""
+    options, meta = setting.strategy.options, program.meta
+    given, found = options.model_fields_set, []
+    if "backup_workers" in given and "backup_workers" not in meta:
+        found.append(("backup_workers", "none is the default"))
+    if "late" in given and "backup_workers" not in meta:
+        found.append(("late", "nobody is late without backup_workers"))
+    if "priority" in given and not meta.get("priority"):
+        off = "false is the default" if meta["overlap"] else "without overlap all layers go together"
+        found.append(("priority", off))
+    for option in ("trigger", "softsync"):
+        if option in given and getattr(options, option) is not None and "trigger" not in meta:
+            drain = option == "trigger" and options.model_dump()["trigger"]["drain"]
+            why = "servers take no time without update_rate" if drain else "one push an update is the default"
+            found.append((option, why))
     return found

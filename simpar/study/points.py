@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ class Point:
     """One comparison: the settings that make it differ from the scenario, and what came out."""
 
     settings: Mapping[str, Any]
-    """By path, as ``--set`` takes them."""
+    """By path, as ``--set`` takes them; the first is the one that the study is about."""
 
     comparison: Comparison | None
     """Of the strategies that can be simulated here, without traces; None where none can."""
@@ -78,7 +79,7 @@ def simulate_points(
             name: str, number: int, strategies: int, done: int, total: int, index: int = index
         ) -> None:
             if progress:
-                at = ", ".join(str(value) for value in settings[index].values())
+                at = next(iter(settings[index].values()))
                 progress(f"{name} at {at}", index * strategies + number, count, done, total)
 
         try:
@@ -98,13 +99,16 @@ def _said(problem: Problem) -> str:
 
 
 def labels(scenario: Scenario, points: Sequence[Point]) -> dict[str, str]:
-    """Return what people read for each strategy: its label where that is the same at every point."""
-    said = {}
+    """Return what people read for each strategy: its label, where that is its own and the same everywhere."""
+    found: dict[str, set[str]] = {}
     for strategy in scenario.strategies:
         rows = [point.comparison.get(strategy.name) for point in points if point.comparison]
-        found = {row.label for row in rows if row}
-        said[strategy.name] = found.pop() if len(found) == 1 else strategy.name
-    return said
+        found[strategy.name] = {row.label for row in rows if row}
+    counts = Counter(label for labels in found.values() for label in labels)
+    return {
+        name: next(iter(labels)) if len(labels) == 1 and all(counts[one] == 1 for one in labels) else name
+        for name, labels in found.items()
+    }
 
 
 def common_notes(points: Sequence[Point]) -> list[str]:

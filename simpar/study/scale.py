@@ -18,11 +18,11 @@ import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from simpar.errors import InputError, Problem
 from simpar.result import SCHEMA, Row
+from simpar.result.rows import write_csv
 from simpar.scenario import ClusterSpec, Scenario
 from simpar.scenario.ranges import whole_range
 from simpar.scenario.words import did_you_mean
@@ -140,7 +140,7 @@ class Scaling:
         """Return a line for each strategy at each value as CSV, and write it to *path* if one is given."""
         text = points_csv(self.points, self.path)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8", newline="")
+            write_csv(path, text)
         return text
 
 
@@ -179,6 +179,32 @@ def scale(
         points=tuple(points),
         labels=labels(scenario, points),
     )
+
+
+def read_axis(text: str) -> tuple[str, list[int]]:
+    """Return the axis and the values of ``workers=1:64:x2``.
+
+    Raises:
+        InputError: there is no such axis, or the values are no range; ``problems`` has both.
+    """
+    axis, equals, values = text.partition("=")
+    axis = axis.strip()
+    problems: list[Problem] = []
+    numbers: list[int] = []
+    if not equals:
+        said = f"{shown(text)} has no values" if text.strip() else "names no axis"
+        raise InputError([Problem("", 0, 0, OPTION, said, "write workers=1:64:x2")])
+    try:
+        axis_path(axis)
+    except InputError as error:
+        problems += error.problems
+    try:
+        numbers = whole_range(values, OPTION)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return axis, numbers
 
 
 def axis_path(axis: str) -> str:

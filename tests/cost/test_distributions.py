@@ -91,8 +91,8 @@ def test_the_first_draws_are_the_same_however_many_follow(distribution, mean, cv
     assert few.tolist() == many[:10].tolist()
 
 
-@pytest.mark.parametrize(("distribution", "mean", "cv"), CASES, ids=lambda case: getattr(case, "kind", None))
-def test_factors_are_above_zero_and_whole_multiples_of_the_grid(distribution, mean, cv):
+@pytest.mark.parametrize("distribution", [case for case, *_ in CASES if case.kind != "constant"])
+def test_drawn_factors_are_above_zero_and_whole_multiples_of_the_grid(distribution):
     drawn = distribution.draw(generator(5), 10_000)
     assert (drawn > 0).all()
     assert (drawn / GRID == np.rint(drawn / GRID)).all()

@@ -64,6 +64,8 @@ def test_the_readme_has_its_blocks():
         "compare",
         "explain",
         "compare",
+        "compare",
+        "compare",
         "check",
         "strategies",
     ]

@@ -84,7 +84,7 @@ def test_staleness_counts_the_updates_by_others_since_the_own_one():
     found = by_hand(THREE_WORKERS, "async")
     stale = {
         (f"w{found.trace.task[row]}", int(found.trace.iteration[row])): missed
-        for row, missed in found.staleness_by_row().items()
+        for row, _, missed in found.stale_gradients()
     }
     assert stale == {
         ("w0", 1): 1,

@@ -167,6 +167,7 @@ def test_heading_says_model_batch_workers_network_steps_and_seed():
     assert "mine" in texts(of(row(), facts={}))
 
 
+@pytest.mark.parametrize("by", plot.BY)
 @pytest.mark.parametrize(
     "result",
     [
@@ -176,17 +177,21 @@ def test_heading_says_model_batch_workers_network_steps_and_seed():
         of(*MANY[:4]),
         of(row("once", 1), varying("ps-sync", 2, 0.40, 0.62), varying(LONG, 3, 0.439, 0.441)),
         of(*MANY[:12], facts={**FACTS, "model": LONG * 2}),
+        of(
+            *(replace(one, usd_per_hour=n * 10.0 or None) for n, one in enumerate(MANY[:12])),
+            too_big(LONG, 40),
+        ),
         of(*MANY, too_big(LONG, 40)),
         of(
             row(parts=(1e6, 1e5, 1e4, 1e4, 1e4, 1e4, 1e4), stale=123456.7),
             row("b", 2, (1e-9, 0, 0, 0, 0, 0, 0)),
         ),
     ],
-    ids=["one", "too big", "two too big", "four", "varying", "twelve", "forty", "extreme"],
+    ids=["one", "too big", "two too big", "four", "varying", "twelve", "priced", "forty", "extreme"],
 )
-def test_no_text_is_cut_or_lies_on_another_or_on_a_bar(result):
+def test_no_text_is_cut_or_lies_on_another_or_on_a_bar(result, by):
     with sheet.own_settings():
-        figure = plot._figure(result)
+        figure = plot._figure(result, by)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         renderer = canvas.get_renderer()
@@ -270,3 +275,42 @@ def test_the_same_bytes_in_any_process():
     }
 
     assert len(said) == 1
+
+
+# -- in money --------------------------------------------------------------------------------------
+
+
+def priced(label, rank, per_hour, epoch=None):
+    return replace(row(label, rank), usd_per_hour=per_hour, usd_per_epoch=epoch)
+
+
+def bars(axes):
+    return [(bar.get_x(), bar.get_width()) for bar in axes.patches if color(bar) != "#FFFFFF"]
+
+
+def test_by_money_a_bar_is_what_a_million_samples_cost_in_the_parts_of_its_step():
+    """512 samples in 0.18 + 0.26 s at 36 USD/h: 0.01 USD/s x 0.44 s / 512 x 10^6."""
+    result = of(priced("a", 1, 36.0))
+    (axes,) = plot._figure(result, "money").axes
+    whole = 0.01 * 0.44 / 512 * 1e6
+
+    (first, second) = bars(axes)
+    assert first == pytest.approx((0, whole * 0.18 / 0.44))
+    assert second == pytest.approx((whole * 0.18 / 0.44, whole * 0.26 / 0.44))
+    said = [text.get_text() for text in (*axes.texts, *axes.figure.texts)]
+    assert "8.59 USD" in said
+    assert "cost of a million samples (USD)" in said
+
+
+def test_by_money_the_cheapest_is_on_top_and_what_has_no_price_says_so():
+    figure = plot._figure(of(row("free", 1), priced("dear", 2, 1, 9.0), priced("cheap", 3, 1, 2.0)), "money")
+    height = {text.get_text(): text.get_position()[1] for text in figure.texts}
+
+    assert height["cheap"] > height["dear"] > height["free"]
+    assert "cost of an epoch (USD)" in height
+    assert [text.get_text() for text in figure.axes[0].texts].count("no price") == 1
+
+
+def test_there_are_no_bars_by_anything_else():
+    with pytest.raises(ValueError, match="time, money"):
+        plot.comparison(of(row()), "svg", "weight")

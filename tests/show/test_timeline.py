@@ -262,6 +262,21 @@ def test_an_arrow_passes_through_an_update_that_takes_no_time():
     assert [e["ts"] for e in marks] == [14.75e6, 24.25e6, 33.75e6]
 
 
+@pytest.mark.parametrize(("trigger", "update_s"), [({"count": 2}, 0.0), ({"count": 2}, 1.0), ("drain", 1.0)])
+def test_arrows_lead_to_the_update_that_took_a_push_in_with_others(scene, measure, trigger, update_s):
+    """Or, where updates take no time, on to the pull that it sets off."""
+    options = {"server": {"update_rate": 4000.0 / update_s}} if update_s else {}
+    found = measure(scene({"ps-async": {"trigger": trigger}}, workers=3, **options))
+    ways = {(a["name"], b["name"]) for a, b, *_ in arrows(read(found, steps=20)["traceEvents"])}
+    pushes = {f"w{w}.push.ps0" for w in range(3)}
+    after = {b for a, b in ways if a in pushes}
+    if update_s:
+        assert after == {"ps0.apply"}
+    else:
+        assert after == {f"w{w}.pull.ps0" for w in range(3)}
+    assert {a for a, _ in ways} >= pushes
+
+
 def test_bytes_in_flight_are_counted_from_start_to_delivery():
     events = read(run(server_program()), steps=1)["traceEvents"]
     said = names(events, "process")

@@ -210,6 +210,7 @@ def test_a_server_with_exponential_times_is_the_only_queue_of_a_free_network(sce
     spread = {"kind": compute, "mean": 1} | ({} if compute == "exponential" else {"cv": 1})
     found = stated(
         scene,
+        steps=60 if workers == 1 else 20,
         workers=workers,
         layers=[(0.0, 3.0, 250, 0.0)],
         bandwidth=1e15,

@@ -76,3 +76,53 @@ def test_buckets_that_are_larger_wait_for_more_and_send_no_less(scene, measure):
 def test_without_overlap_everything_adds_up(scene, measure):
     scenario = scene("allreduce", layers=[(1.0, 1.0, 500, 0.0)] * 3, workers=2)
     assert measure(scenario).step_s == pytest.approx(6.0 + 6.0, rel=1e-9)
+
+
+# Through the options of a parameter server. A push and its pull take equally long on a full-duplex link, so
+# the one channel of the example is a server that updates for 2 s a layer, behind a network that is all but
+# instant (2 ** -30 s a message, exact in binary, so that what is meant to tie does).
+
+
+def served(scene, measure, **options):
+    """Return the step of one worker with one server whose update is the one channel."""
+    scenario = scene(
+        {"ps-sync": {"overlap": True, **options}},
+        layers=[(1.0, 1.0, 1024, 0.0)] * 3,
+        workers=1,
+        bandwidth=2.0**42,
+        server={"update_rate": 2048.0},
+        run={"steps": 4, "warmup": 8},
+    )
+    return measure(scenario).step_s
+
+
+def test_a_server_first_in_first_out_takes_ten(scene, measure):
+    assert served(scene, measure) == pytest.approx(10.0, rel=1e-8)
+    assert served(scene, measure, slice_bytes="2048 B") == pytest.approx(10.0, rel=1e-8)
+
+
+def test_a_server_by_priority_of_layers_takes_nine(scene, measure):
+    assert served(scene, measure, priority=True) == pytest.approx(9.0, rel=1e-8)
+
+
+def test_a_server_by_priority_and_slices_takes_eight(scene, measure):
+    assert served(scene, measure, priority=True, slice_bytes="2048 B") == pytest.approx(8.0, rel=1e-8)
+
+
+@pytest.mark.parametrize("sharing", ["fair", "fifo"])
+@pytest.mark.parametrize(("priority", "step_s"), [(False, 12.0), (True, 11.0)])
+def test_links_take_earlier_layers_first(scene, measure, sharing, priority, step_s):
+    """Pushes and pulls take 2 s each way. In order: b2 ends at 4, pushes at 6, 8, 10, pulls at 8, 10, 12.
+
+    By priority the last layer's push ends at 7 (its backward at 5, after a forward pass with a gap of 1),
+    the first layer's at 9 and its pull at 11; the second's pull at 13 makes the gap.
+    """
+    scenario = scene(
+        {"ps-sync": {"overlap": True, "priority": priority}},
+        layers=[(1.0, 1.0, 1000, 0.0)] * 3,
+        workers=1,
+        bandwidth=2000.0,
+        sharing=sharing,
+        run={"steps": 4, "warmup": 8},
+    )
+    assert measure(scenario).step_s == pytest.approx(step_s, rel=1e-9)

@@ -115,7 +115,7 @@ def runs(scene, seed, replications, **options):
 def by_worker(found):
     """Return the staleness of every gradient applied while measuring, by worker, in order."""
     trace, values = found.trace, defaultdict(list)
-    stale = found.staleness_by_row()
+    stale = {row: value for row, _, value in found.stale_gradients()}
     for row in sorted(stale, key=lambda row: float(trace.end_s[row])):
         if found.since_s < trace.end_s[row] <= found.until_s:
             values[found.program.ops[int(trace.task[row])].worker].append(stale[row])
@@ -165,7 +165,7 @@ def test_the_sum_of_staleness_is_the_others_applies_whatever_varies(scene, varia
         for worker in range(4):
             own = [place for place, who in enumerate(order) if who == worker]
             others += own[-1] - own[0] - (len(own) - 1)
-        assert sum(found.staleness_by_row().values()) == others
+        assert sum({row: value for row, _, value in found.stale_gradients()}.values()) == others
 
 
 def test_memoryless_workers_are_stale_by_a_geometric_number(scene):

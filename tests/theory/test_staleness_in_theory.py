@@ -46,7 +46,7 @@ def test_the_sum_of_staleness_is_the_others_applies(scene, measure, seed):
     )
     found = measure(scenario)
     summed = Counter()
-    for row, stale in found.staleness_by_row().items():
+    for row, _, stale in found.stale_gradients():
         op = found.program.ops[int(found.trace.task[row])]
         summed[op.server, op.key] += stale
     order = applies(found)
@@ -82,9 +82,9 @@ def test_the_slow_worker_is_the_stale_one(scene, measure):
     scenario = scene("ps-async", workers=3, speed=speed, bandwidth=1e9, run={"steps": 200})
     found = measure(scenario)
     by_worker = defaultdict(list)
-    for row, stale in found.staleness_by_row().items():
+    for row, worker, stale in found.stale_gradients():
         if found.since_s < found.trace.end_s[row] <= found.until_s:
-            by_worker[found.program.ops[int(found.trace.task[row])].worker].append(stale)
+            by_worker[worker].append(stale)
     total = sum(len(values) for values in by_worker.values())
     for worker, values in by_worker.items():
         share = len(values) / total
