@@ -26,6 +26,7 @@ from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
 from simpar.strategies import data
 from simpar.strategies.common import Group, Setting, Star, groups, layer_times, tensor_elements
+from simpar.strategies.variation import expected_compute
 from simpar.workload.placement import Slice, loads, place
 
 
@@ -324,8 +325,9 @@ class Servers:
         )
 
     def _compute_s(self, worker: int) -> float:
+        """Return the seconds that *worker* is expected to compute."""
         forward, backward = self._times[worker]
-        return math.fsum(forward) + math.fsum(backward)
+        return expected_compute(self.setting, worker, math.fsum(forward) + math.fsum(backward))
 
     def _merge_s(self) -> float:
         """Return the seconds to bring the exposed gradients of a machine's devices to its first one."""

@@ -21,10 +21,13 @@ from simpar.scenario import Scenario, load
 from simpar.simulate import simulate
 from simpar.strategies import MOST_INSTANCES, Setting, nominal, prepare
 from simpar.strategies.common import batch_seconds, fastest
-from simpar.strategies.variation import expected_compute, replications, vary
+from simpar.strategies.variation import expected_compute, is_random, replications, vary
 from simpar.study import money, notes
 from simpar.study.advice import bottleneck
 from simpar.trace import Segment
+
+MOST_DOUBLED = 3
+"""Times that the steps of an asynchronous run are doubled where its draws leave nothing to measure."""
 
 MOST_SIMULATED = 20_000_000
 """Task instances of all strategies and all replications together."""
@@ -173,10 +176,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         return replace(row, notes=tuple(notes.of_memory(setting, program)))
     best, batch = fastest(setting), setting.workload.batch
     alone_per_s = batch / expected_compute(setting, best, batch_seconds(setting, best, batch))
-    try:
-        measured, intervals = _runs(setting, program, alone_per_s, progress)
-    except EngineError as error:
-        raise InputError([setting.scenario.problem("run.steps", str(error))]) from None
+    measured, intervals = _runs(setting, program, alone_per_s, progress)
     per_hour = money.usd_per_hour(setting.scenario, meta)
     return replace(
         row,
@@ -201,11 +201,30 @@ def _runs(
 ) -> tuple[Measured, Mapping[str, Interval] | None]:
     """Simulate one strategy with the draws of each replication.
 
-    Returns the figures of the run whose step is the (lower) median, and how those of all are spread.
+    Returns the figures of the run whose step is the (lower) median, and how those of all are spread. Where a
+    worker is so unlucky that asynchronous training has no step to measure, all run longer.
 
     Raises:
-        EngineError: a run has no step to measure.
+        InputError: a run has no step to measure.
     """
+    for _ in range(MOST_DOUBLED if is_random(setting.scenario) else 0):
+        try:
+            return _runs_of(setting, program, alone_per_s, progress)
+        except EngineError:
+            run = setting.scenario.run
+            longer = run.model_copy(update={"steps": 2 * run.steps})
+            setting = replace(setting, scenario=replace(setting.scenario, run=longer))
+            program = nominal(setting)
+    try:
+        return _runs_of(setting, program, alone_per_s, progress)
+    except EngineError as error:
+        raise InputError([setting.scenario.problem("run.steps", str(error))]) from None
+
+
+def _runs_of(
+    setting: Setting, program: Program, alone_per_s: float, progress: Callable[[int, int], None]
+) -> tuple[Measured, Mapping[str, Interval] | None]:
+    """Simulate as :func:`_runs` does; raise EngineError where a run has no step to measure."""
     count, engine = replications(setting.scenario), setting.scenario.run.engine
     figures: dict[str, list[float]] = {name: [] for name in INTERVALS}
 

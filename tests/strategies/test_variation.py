@@ -182,3 +182,18 @@ def test_draws_that_meet_nothing_are_reported(varied):
     assert "variation.server had no effect: no server takes time to add or to update" in said
     said = simpar.compare(varied("single", variation={"link": {"kind": "exponential", "mean": 1}})).notes
     assert "variation.link had no effect: no message crosses a link" in said
+
+
+def test_an_unlucky_worker_makes_the_run_longer_instead_of_ending_the_comparison(varied):
+    """Ten steps of heavy-tailed compute: in some run the quickest is done before the slowest is warm."""
+    tail = {"compute": {"kind": "pareto", "mean": 1, "shape": 1.2}, "replications": 9}
+    scenario = varied("ps-async", variation=tail, workers=8, run={"steps": 3}, bandwidth=1e6)
+    too_short = 0
+    for replication in range(9):
+        program = simpar.compile(scenario, "ps-async", replication=replication)
+        found = Measured(simpar.simulate(program))
+        too_short += bool(found.update_s[-1].min() <= found.since_s)
+    row = simpar.compare(scenario, advise=False)["ps-async"]
+    assert too_short > 0
+    assert row.measured.program.iterations > simpar.compile(scenario, "ps-async").iterations
+    assert row.intervals["step_s"].p5 > 0
