@@ -87,8 +87,6 @@ class Row:
     memory_bytes: float
     """Of the device that needs most."""
     memory_limit_bytes: float | None
-    memory: Mapping[str, float] = field(default_factory=dict)
-    """What ``memory_bytes`` is the sum of, by use: ``parameters_bytes`` and so on."""
     step_s: float | None = None
     samples_per_s: float | None = None
     speedup: float | None = None
@@ -107,6 +105,8 @@ class Row:
     engine: str = ""
     notes: tuple[str, ...] = ()
     """What a reader should know before believing the figures."""
+    memory: Mapping[str, float] = field(default_factory=dict)
+    """What ``memory_bytes`` is the sum of, by use: ``parameters_bytes`` and so on."""
     measured: Measured | None = field(default=None, repr=False, compare=False)
     """The trace and what was read off it."""
 
