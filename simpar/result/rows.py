@@ -107,6 +107,8 @@ class Row:
     engine: str = ""
     notes: tuple[str, ...] = ()
     """What a reader should know before believing the figures."""
+    memory: Mapping[str, float] = field(default_factory=dict)
+    """What ``memory_bytes`` is the sum of, by use: ``parameters_bytes`` and so on."""
     measured: Measured | None = field(default=None, repr=False, compare=False)
     """The trace and what was read off it."""
 
