@@ -102,8 +102,6 @@ class Row:
     """None, too, where the scenario does not say how many records an epoch has."""
     intervals: Mapping[str, Interval] | None = None
     """By the name of a figure, one of :data:`INTERVALS`, in its unit; None where it ran only once."""
-    memory: Mapping[str, float] = field(default_factory=dict)
-    """What ``memory_bytes`` is the sum of, by use: ``parameters_bytes`` and so on."""
     engine: str = ""
     notes: tuple[str, ...] = ()
     """What a reader should know before believing the figures."""

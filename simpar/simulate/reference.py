@@ -1,7 +1,7 @@
 """The reference engine: a program as SimPy processes.
 
 This is the readable statement of what :mod:`simpar.program` means, and the oracle for every faster
-engine. A task instance is a SimPy process; a resource is a :class:`Station`, because
+engine. A task instance is a generator of SimPy events; a resource is a :class:`Station`, because
 ``simpy.Resource`` serves in the order of requests and cannot keep the order rule: among instances
 ready at one time, the lower rank goes first, whoever happened to ask first.
 
@@ -25,8 +25,7 @@ import contextlib
 import gc
 import heapq
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import simpy
@@ -65,6 +64,27 @@ class _Call(Event):
         self._value = None
         self.callbacks = [lambda _: call()]
         env.schedule(self, priority=priority)  # type: ignore[arg-type]  # SimPy names 0 and 1; any int works
+
+
+def _happen(event: Event) -> None:
+    """Let *event* happen here and now, not after whatever else is due in this instant."""
+    event._ok, event._value = True, None
+    waiting, event.callbacks = event.callbacks, None  # type: ignore[assignment]  # as SimPy marks the past
+    for call in waiting:
+        call(event)
+
+
+class _Instance:
+    """A task instance under way: what SimPy's own process does, without an event at its begin and its end."""
+
+    def __init__(self, steps: Iterator[Event]) -> None:
+        self._steps = steps
+        self._go_on()
+
+    def _go_on(self, _: Event | None = None) -> None:
+        event = next(self._steps, None)
+        if event is not None:
+            event.callbacks.append(self._go_on)
 
 
 @contextlib.contextmanager
@@ -114,7 +134,7 @@ class Station:
         # Another instance may have come to the head since; its own offer is on the way then.
         if self._free and self._queue and (self._by_priority or self._queue[0][2] == rank):
             self._free -= 1
-            heapq.heappop(self._queue)[4].succeed()
+            _happen(heapq.heappop(self._queue)[4])
             self._offer()
 
 
@@ -231,7 +251,7 @@ class ReferenceEngine:
             task, iteration = ready.popleft()
             if self._resource[task] >= 0:
                 self._under_way += 1
-                self.env.process(self._instance(task, iteration))
+                _Instance(self._instance(task, iteration))
             else:
                 self._record(task, iteration, now, now, now)
                 self._send(self._from_start[task], task, iteration)
@@ -280,7 +300,7 @@ class ReferenceEngine:
 
     # -- instances -------------------------------------------------------------------------------
 
-    def _instance(self, task: int, iteration: int) -> Generator[Event, Any, None]:
+    def _instance(self, task: int, iteration: int) -> Iterator[Event]:
         """One task in one iteration, from ready to end."""
         env = self.env
         resource = self._resource[task]
