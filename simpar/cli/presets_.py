@@ -136,8 +136,8 @@ def _families() -> list[dict[str, Any]]:
 
 def _keys(family: str) -> list[dict[str, Any]]:
     """Return the keys of a family's shape."""
+    from simpar.scenario.model import ShapeSpec
     from simpar.scenario.presets import MODEL_FAMILIES
-    from simpar.scenario.schema import ShapeSpec
     from simpar.workload.families import FAMILIES
 
     needed, optional = MODEL_FAMILIES[family]

@@ -6,6 +6,7 @@ Quantities come out in SI units (seconds, bytes, bytes per second, FLOP). Start 
 
 from simpar.scenario.json_schema import json_schema
 from simpar.scenario.loading import change, load, load_profile
+from simpar.scenario.model import LayerSpec, ModelSpec, ProfileFile
 from simpar.scenario.options import (
     KINDS,
     AllreduceOptions,
@@ -22,10 +23,7 @@ from simpar.scenario.schema import (
     DataSpec,
     DeviceSpec,
     IntraSpec,
-    LayerSpec,
-    ModelSpec,
     NetworkSpec,
-    ProfileFile,
     RunSpec,
     Scenario,
     ServerSpec,

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simpar.scenario.model import ProfileFile
 from simpar.scenario.options import KINDS
 from simpar.scenario.overrides import strategy_names
 from simpar.scenario.presets import INSTANCE_DEVICES
 from simpar.scenario.report import EXAMPLES, Report
-from simpar.scenario.schema import ProfileFile, count_workers, devices_per_node
+from simpar.scenario.schema import count_workers, devices_per_node
 from simpar.scenario.shape_checks import check_shape
 from simpar.scenario.variation import check_variation
 from simpar.scenario.words import Path

@@ -17,6 +17,7 @@ from simpar.errors import InputError
 from simpar.scenario.checks import check_all, check_layers
 from simpar.scenario.fields import Name, Strict
 from simpar.scenario.later import LATER_KINDS
+from simpar.scenario.model import ModelSpec, ProfileFile, ShapeSpec
 from simpar.scenario.options import KINDS, KindOptions, Strategy
 from simpar.scenario.overrides import OPTION, Overrides, apply, strategy_names
 from simpar.scenario.reader import Document, read_file
@@ -26,14 +27,11 @@ from simpar.scenario.schema import (
     DataSpec,
     DeviceSpec,
     IntraSpec,
-    ModelSpec,
     NetworkSpec,
     PricesSpec,
-    ProfileFile,
     RunSpec,
     Scenario,
     ServerSpec,
-    ShapeSpec,
     ValidateSpec,
     Written,
 )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from simpar.scenario.model import MOST_LAYERS, ShapeSpec
 from simpar.scenario.presets import MODEL_FAMILIES, MODEL_PRESETS
 from simpar.scenario.report import EXAMPLES, Report
-from simpar.scenario.schema import MOST_LAYERS, ShapeSpec
 from simpar.scenario.words import Path
 from simpar.units import shown
 

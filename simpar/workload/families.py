@@ -18,7 +18,7 @@ from simpar.workload.presets_transformer import Shape, bert, gpt, llama
 from simpar.workload.presets_vision import mlp
 
 if TYPE_CHECKING:
-    from simpar.scenario.schema import ModelSpec
+    from simpar.scenario.model import ModelSpec
 
 LLAMA_SEQ = 4096
 """Tokens in a sequence of a llama unless a scenario says otherwise, as in Llama 2."""

@@ -2,8 +2,8 @@
 
 import pytest
 
+from simpar.scenario.model import ShapeSpec
 from simpar.scenario.presets import MODEL_FAMILIES
-from simpar.scenario.schema import ShapeSpec
 from simpar.workload.families import FAMILIES, of_shape
 from simpar.workload.presets import MODELS
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simpar.errors import InputError
 from simpar.scenario import load, load_profile
-from simpar.scenario.schema import MOST_LAYERS as MOST_IN_A_PROFILE
+from simpar.scenario.model import MOST_LAYERS as MOST_IN_A_PROFILE
 from simpar.workload import build
 from simpar.workload.csv_cells import rows
 from simpar.workload.import_csv import MOST_LAYERS, dump, read
