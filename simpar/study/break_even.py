@@ -1,0 +1,239 @@
+"""Where a verdict turns: the bandwidth at which another strategy is as fast, and the batch that pays.
+
+Both are found by bisection over simulations with the draws of the run that is explained.
+Start with :func:`break_even` or :func:`batch_for`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from simpar.errors import FitError, SimparError
+from simpar.hardware import nominal_bandwidth
+from simpar.result import Measured
+from simpar.scenario import Strategy
+from simpar.strategies import Setting, prepare
+from simpar.strategies.common import batch_seconds, fastest
+from simpar.strategies.variation import expected_compute
+from simpar.study.advice import changed
+from simpar.study.trials import Report, TooLargeError, Trials
+
+RANGE = 100.0
+"""Bandwidths up to so many times the scenario's, and down to as small a part of it, are tried."""
+
+STRIDE = math.sqrt(10.0)
+"""Factor between the bandwidths between which a change of order is looked for."""
+
+PRECISION = 1e-3
+"""Relative precision of the bandwidth."""
+
+EQUAL = 1e-6
+"""Relative difference below which two strategies are equally fast."""
+
+MOST_POINTS = 21
+"""Bandwidths that are tried at most: 9 from end to end, 11 of bisection, and one to spare."""
+
+MOST_GROWTH = 1024
+"""Batches up to so many times the scenario's are tried."""
+
+SAG = 1e-3
+"""Loss of efficiency at a larger batch from which on it is said not to rise with the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """The bandwidth at which two strategies are equally fast."""
+
+    bandwidth_bytes_per_s: float
+    """As ``network.bandwidth`` says it: before any efficiency."""
+    against: str
+    """The name of the other strategy, the fastest of all others there."""
+    faster_above: bool
+    """Whether the strategy that is explained is the faster one above it."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {"bandwidth_bytes_per_s": self.bandwidth_bytes_per_s, "against": self.against}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The least batch of each worker with which a strategy is so efficient."""
+
+    batch: int | None
+    """None where there is none, for the reason in *why*."""
+    monotone: bool = True
+    """Whether efficiency rose with the batch everywhere it was tried."""
+    why: str = ""
+
+
+def break_even(
+    setting: Setting, measured: Measured, progress: Report | None = None
+) -> tuple[BreakEven | None, str]:
+    """Return the bandwidth, nearest to the scenario's, at which the best other strategy is as fast.
+
+    ``network.bandwidth`` is changed, and so what follows it: the servers' links where the scenario does not
+    say how fast those are. Between 1/100 and 100 times the scenario's, every half power of ten is tried, from
+    the scenario's own outwards. Where there is no such bandwidth, the text says why.
+    """
+    rate = nominal_bandwidth(setting.scenario)
+    others = [one for one in setting.scenario.strategies if one.name != setting.strategy.name]
+    if rate is None or not others:
+        return None, "there is no network" if rate is None else "there is no other strategy"
+    trials = Trials(measured, MOST_POINTS * (1 + len(others)), progress, short=True)
+
+    def gap(factor: float, rivals: list[Strategy]) -> tuple[float, str]:
+        """Return how much slower the strategy is than the best of the others, as a logarithm, and its name."""
+        times: dict[str, float] = {}
+        for strategy in (setting.strategy, *rivals):
+            scenario, strategy = changed(
+                setting.scenario, strategy, "network.bandwidth", f"{rate * factor!r} B/s"
+            )
+            try:
+                found = trials.run(prepare(scenario, strategy), f"{strategy.name} at {factor:.3g} x bandwidth")
+            except TooLargeError:
+                raise
+            except SimparError:  # this one cannot be simulated, or does not fit
+                continue
+            times[strategy.name] = 1.0 / found.samples_per_s
+        own = times.pop(setting.strategy.name, None)
+        if own is None or not times:
+            raise FitError("nothing to compare with")
+        best = min(times, key=lambda name: times[name])
+        return math.log(own / times[best]), best
+
+    try:
+        return _crossing(rate, lambda factor: gap(factor, others))
+    except TooLargeError:
+        return None, "not tried: too much to simulate here"
+    except SimparError:
+        return None, "no other strategy can be simulated here"
+
+
+def _crossing(rate: float, gap: Callable[[float], tuple[float, str]]) -> tuple[BreakEven | None, str]:
+    """Return where *gap*, a function of a factor on the bandwidth *rate*, changes its sign nearest to 1."""
+    here = (1.0, *gap(1.0))
+    ends = {-1: here, 1: here}
+    strides = round(math.log(RANGE) / math.log(STRIDE))
+    for stride in range(1, strides + 1):
+        for way in (1, -1):
+            before = ends[way]
+            after = (STRIDE ** (way * stride), *gap(STRIDE ** (way * stride)))
+            if abs(after[1]) <= EQUAL:
+                continue
+            if before[1] * after[1] < 0 and abs(before[1]) > EQUAL:
+                return _bisected(rate, gap, *sorted((before, after))), ""
+            ends[way] = after
+    if all(abs(value) <= EQUAL for _, value, _ in ends.values()):
+        return None, "both are equally fast at 1/100 to 100 times the bandwidth"
+    if ends[-1][1] * ends[1][1] < 0:  # equal at the scenario's own, where the order changes
+        return BreakEven(rate, ends[1][2], ends[1][1] < 0), ""
+    order = "slower" if max(ends[-1][1], ends[1][1]) > EQUAL else "faster"
+    return None, f"it is the {order} one at 1/100 to 100 times the bandwidth"
+
+
+def _bisected(
+    rate: float,
+    gap: Callable[[float], tuple[float, str]],
+    low: tuple[float, float, str],
+    high: tuple[float, float, str],
+) -> BreakEven:
+    """Return the break-even between two factors at which the order differs."""
+    (below, slower_below, _), (above, _, against) = low, high
+    while above / below > 1.0 + PRECISION:
+        middle = math.sqrt(below * above)
+        value, name = gap(middle)
+        if value * slower_below > 0:
+            below = middle
+        else:
+            above, against = middle, name
+    return BreakEven(rate * math.sqrt(below * above), against, slower_below > 0)
+
+
+def batch_for(
+    setting: Setting, measured: Measured, efficiency: float = 0.9, progress: Report | None = None
+) -> Batch:
+    """Return the least batch of each worker with which the strategy reaches *efficiency*.
+
+    Doubled from the scenario's own up to 1024 times it, or halved down to 1, then by bisection. Measured
+    times are taken to grow in proportion to the batch; efficiency is that of :class:`simpar.result.Row`.
+    """
+    compute = setting.scenario.variation.compute
+    if compute is not None and compute.mean is not None and compute.mean.in_seconds:
+        return Batch(None, why="variation.compute gives a time, which says nothing of other batches")
+    own = setting.workload.batch
+    trials = Trials(measured, 16, progress)
+    found: dict[int, float] = {}
+
+    def reaches(batch: int) -> bool:
+        trial = with_batch(setting, batch)
+        best = fastest(trial)
+        alone_s = expected_compute(trial, best, batch_seconds(trial, best, batch))
+        run = trials.run(trial, f"batch {batch}")
+        found[batch] = run.samples_per_s * alone_s / batch / run.workers
+        return found[batch] >= efficiency * (1 - 1e-9)
+
+    try:
+        low, high = _around(own, reaches, found)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _or_not(reaches, middle) else (middle, high)
+        return Batch(high, _is_monotone(found))
+    except TooLargeError:
+        why = "not tried: too much to simulate here"
+    except FitError:
+        why = "larger batches do not fit in memory"
+    except _NeverError as never:
+        why = str(never)
+    except SimparError as error:
+        why = error.problems[0].message
+    return Batch(None, _is_monotone(found), why)
+
+
+class _NeverError(Exception):
+    """No batch that is tried is enough."""
+
+
+def _around(own: int, reaches: Callable[[int], bool], found: dict[int, float]) -> tuple[int, int]:
+    """Return a batch that is too small, or 0, and a larger one that is enough."""
+    if reaches(own):
+        low, high = own, own
+        while low > 0:
+            low, high = low // 2, low
+            if low and not _or_not(reaches, low):
+                break
+        return low, high
+    high = own
+    while high < own * MOST_GROWTH:
+        low, high = high, 2 * high
+        if reaches(high):
+            return low, high
+    raise _NeverError(f"it is {100 * found[high]:.1f} % even at a batch of {high:,}".replace(",", " "))
+
+
+def _or_not(reaches: Callable[[int], bool], batch: int) -> bool:
+    """Return whether *batch* is enough; one so small that it cannot be cut up is not."""
+    try:
+        return reaches(batch)
+    except TooLargeError:
+        raise
+    except SimparError:
+        return False
+
+
+def _is_monotone(found: dict[int, float]) -> bool:
+    values = [found[batch] for batch in sorted(found)]
+    return all(after >= before - SAG for before, after in zip(values, values[1:], strict=False))
+
+
+def with_batch(setting: Setting, batch: int) -> Setting:
+    """Return *setting* with another batch on each worker; what was measured stays that of the old one."""
+    device = setting.cluster.device
+    if device.measured_batch is None:
+        device = replace(device, measured_batch=setting.workload.batch)
+    cluster = replace(setting.cluster, device=device)
+    return replace(
+        setting, workload=replace(setting.workload, batch=batch), cluster=cluster, _times={}
+    )
