@@ -6,14 +6,13 @@ Start with :func:`more`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from simpar.result import Use
 from simpar.show import words
 from simpar.show.table import columns, explanation
-from simpar.study.break_even import MOST_GROWTH, RANGE
 from simpar.study.more import EFFICIENCY, More
-from simpar.study.sensitivity import FACTOR, Help
+from simpar.study.sensitivity import FACTOR, NEAR, Help
 from simpar.units import spell
 
 ALIKE = 1e-3
@@ -37,6 +36,9 @@ _LEVERS = {
     "cluster.server": "the servers' CPUs",
     "data.store_bandwidth": "the data store",
 }
+
+_NEAR = words.percent(NEAR).replace(".0", "")
+_TENTH = words.percent(FACTOR - 1).replace(".0", "")
 
 _NAME = re.compile(r"([a-z]+)([0-9]+)(.*)", re.ASCII)
 
@@ -66,9 +68,8 @@ def _causes(found: More) -> list[str]:
     ]
 
 
-def _each(seconds: dict[str, float] | object, folded: Sequence[str], most: int = 4) -> str:
+def _each(seconds: Mapping[str, float], folded: Sequence[str], most: int = 4) -> str:
     """Return resources with the time spent on each; the shortest are counted only."""
-    assert isinstance(seconds, dict)
     times = dict.fromkeys(folded, 0.0)
     for name, spent in seconds.items():
         times[next(one for one in folded if covers(one, name))] += spent
@@ -129,7 +130,7 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _loads(found: More) -> list[str]:
     rows = [["link or server", "bytes a step", "busy", ""]]
-    for uses in _alike(found.loads):
+    for uses in _alike([use for use in found.loads if use.bytes or use.busy_frac]):
         named = _together([use.name for use in uses])
         sent = sorted(use.bytes for use in uses)
         busy = sorted(use.busy_frac for use in uses)
@@ -143,8 +144,9 @@ def _loads(found: More) -> list[str]:
     held = found.server_parameters_bytes
     if held:
         each = " each" if len(held) > 1 and min(held) == max(held) else ""
-        many = f"{_together([f'ps{server}' for server in range(len(held))])} hold{'' if len(held) > 1 else 's'}"
-        lines.append(f"  {many} {_between(sorted(held))} of parameters{each}")
+        holders = _together([f"ps{server}" for server in range(len(held))])
+        hold = "holds" if len(held) == 1 else "hold"
+        lines.append(f"  {holders} {hold} {_between(sorted(held))} of parameters{each}")
     return lines
 
 
@@ -196,13 +198,15 @@ def _share(busy: Sequence[float]) -> str:
 
 def _helps(found: More) -> list[str]:
     effective = [one for one in found.helps if one.has_effect]
-    lines = [f"What would help, each kind of resource {FACTOR - 1:.0%} faster, all else as it is:"]
+    lines = [f"What would help, each kind of resource {_TENTH} faster, all else as it is:"]
     if effective:
         table = [
-            [f"{one.path} {FACTOR - 1:+.0%}", _LEVERS[one.path], f"step {_change(one)}", words.duration(one.step_s)]
+            [one.path, _LEVERS[one.path], f"step {_change(one)}", words.duration(one.step_s)]
             for one in effective
         ]
         lines += columns(table, left=2)
+    if any(one.path == "network.server_bandwidth" for one in found.helps):
+        lines.append("  (network.bandwidth with network.server_bandwidth kept as it is)")
     without = [f"{_LEVERS[one.path]} ({one.path})" for one in found.helps if not one.has_effect]
     if without:
         lines.append(f"  without effect: {', '.join(without)}")
@@ -214,7 +218,7 @@ def _helps(found: More) -> list[str]:
 def _change(one: Help) -> str:
     """Return by how much a step gets shorter or longer."""
     if abs(one.gain_frac) < SMALL:
-        return f"{'-' if one.gain_frac > 0 else '+'}<0.05 %"
+        return "< 0.05 %" if one.gain_frac > 0 else "+ < 0.05 %"
     return f"{-100 * one.gain_frac:+.1f} %"
 
 
@@ -231,30 +235,29 @@ def _enough(found: More) -> list[str]:
     if enough is None:
         return ["Enough servers: not tried, too much to simulate here."]
     they = "1 server is" if enough.servers == 1 else f"{enough.servers} servers are"
-    tried = f"of up to {enough.most}" + ("" if found.servers_complete else ", beyond which it is too much to simulate")
-    return [f"Enough servers: {they} within 2 % of the best {tried} ({words.duration(enough.step_s)}; now {now})."]
+    step = words.duration(enough.step_s)
+    lines = [f"Enough servers: {they} within {_NEAR} of the best of up to {enough.most} ({step}; now {now})."]
+    if not found.servers_complete:
+        lines.append("  Other numbers were not tried: too much to simulate here, or not possible.")
+    return lines
 
 
 def _turns(found: More) -> str:
     name, turn = found.explanation.row.name, found.break_even
-    span = f"1/{RANGE:.0f} to {RANGE:.0f} times the bandwidth"
     if turn is None:
-        said = {
-            "slower": f"{name} is slower than the best other strategy at {span}",
-            "faster": f"{name} is faster than every other strategy at {span}",
-            "equal": f"{name} is as fast as the best other strategy at {span}",
-        }
-        why = said.get(found.why_no_break_even, found.why_no_break_even)
-        return f"Break-even bandwidth: none, {why}."
-    where = "above" if turn.faster_above else "below"
-    return f"Break-even bandwidth: {spell(turn.bandwidth_bytes_per_s, 'rate')}; {where} it, {name} is faster than {turn.against}."
+        return f"Break-even bandwidth: none found, {found.why_no_break_even}."
+    rate, side = (
+        spell(turn.bandwidth_bytes_per_s, "rate", digits=3),
+        "above" if turn.faster_above else "below",
+    )
+    return f"Break-even bandwidth: {rate}, {side} which {name} is faster than {turn.against}."
 
 
 def _efficient(found: More) -> list[str]:
     batch, setting = found.batch, found.explanation.setting
-    said = f"Batch for {EFFICIENCY:.0%} efficiency: ".replace("%", " %")
+    said = f"Batch for {words.percent(EFFICIENCY).replace('.0', '')} efficiency: "
     if batch.batch is None:
-        lines = [f"{said}none up to {MOST_GROWTH} times this one, {batch.why}."]
+        lines = [f"{said}none found, {batch.why}."]
     else:
         now = setting.workload.batch
         lines = [f"{said}{words.grouped(batch.batch)} on each worker (now {words.grouped(now)})."]

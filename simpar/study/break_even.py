@@ -6,6 +6,7 @@ Start with :func:`break_even` or :func:`batch_for`.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -85,14 +86,16 @@ def break_even(
     trials = Trials(measured, MOST_POINTS * (1 + len(others)), progress, short=True)
 
     def gap(factor: float, rivals: list[Strategy]) -> tuple[float, str]:
-        """Return how much slower the strategy is than the best of the others, as a logarithm, and its name."""
+        """Return the logarithm of its time over that of the best of the others, and the name of that."""
         times: dict[str, float] = {}
         for strategy in (setting.strategy, *rivals):
             scenario, strategy = changed(
                 setting.scenario, strategy, "network.bandwidth", f"{rate * factor!r} B/s"
             )
             try:
-                found = trials.run(prepare(scenario, strategy), f"{strategy.name} at {factor:.3g} x bandwidth")
+                found = trials.run(
+                    prepare(scenario, strategy), f"{strategy.name} at {factor:.3g} x bandwidth"
+                )
             except TooLargeError:
                 raise
             except SimparError:  # this one cannot be simulated, or does not fit
@@ -107,7 +110,7 @@ def break_even(
     try:
         return _crossing(rate, lambda factor: gap(factor, others))
     except TooLargeError:
-        return None, "not tried: too much to simulate here"
+        return None, "that is too much to simulate here"
     except SimparError:
         return None, "no other strategy can be simulated here"
 
@@ -126,12 +129,11 @@ def _crossing(rate: float, gap: Callable[[float], tuple[float, str]]) -> tuple[B
             if before[1] * after[1] < 0 and abs(before[1]) > EQUAL:
                 return _bisected(rate, gap, *sorted((before, after))), ""
             ends[way] = after
-    if all(abs(value) <= EQUAL for _, value, _ in ends.values()):
-        return None, "both are equally fast at 1/100 to 100 times the bandwidth"
     if ends[-1][1] * ends[1][1] < 0:  # equal at the scenario's own, where the order changes
         return BreakEven(rate, ends[1][2], ends[1][1] < 0), ""
-    order = "slower" if max(ends[-1][1], ends[1][1]) > EQUAL else "faster"
-    return None, f"it is the {order} one at 1/100 to 100 times the bandwidth"
+    most = max(ends[-1][1], ends[1][1], key=abs)
+    order = "is as fast as" if abs(most) <= EQUAL else "is slower than" if most > 0 else "is faster than"
+    return None, f"it {order} the best other strategy from {1 / RANGE:g} to {RANGE:g} times the bandwidth"
 
 
 def _bisected(
@@ -182,7 +184,7 @@ def batch_for(
             low, high = (low, middle) if _or_not(reaches, middle) else (middle, high)
         return Batch(high, _is_monotone(found))
     except TooLargeError:
-        why = "not tried: too much to simulate here"
+        why = "it is too much to simulate here"
     except FitError:
         why = "larger batches do not fit in memory"
     except _NeverError as never:
@@ -225,7 +227,7 @@ def _or_not(reaches: Callable[[int], bool], batch: int) -> bool:
 
 def _is_monotone(found: dict[int, float]) -> bool:
     values = [found[batch] for batch in sorted(found)]
-    return all(after >= before - SAG for before, after in zip(values, values[1:], strict=False))
+    return all(after >= before - SAG for before, after in itertools.pairwise(values))
 
 
 def with_batch(setting: Setting, batch: int) -> Setting:
@@ -234,6 +236,4 @@ def with_batch(setting: Setting, batch: int) -> Setting:
     if device.measured_batch is None:
         device = replace(device, measured_batch=setting.workload.batch)
     cluster = replace(setting.cluster, device=device)
-    return replace(
-        setting, workload=replace(setting.workload, batch=batch), cluster=cluster, _times={}
-    )
+    return replace(setting, workload=replace(setting.workload, batch=batch), cluster=cluster, _times={})

@@ -166,7 +166,7 @@ def _rate(bytes_per_s: float) -> str:
 def enough_servers(
     setting: Setting, measured: Measured, progress: Report | None = None
 ) -> tuple[Servers | None, bool]:
-    """Return the least number of parameter servers after which more no longer help, and whether all were tried.
+    """Return the least number of parameter servers that is enough, and whether all were tried.
 
     Enough is a step at most 2 % longer than the shortest with 1, 2, 4, ... servers, up to four a worker (or
     one a machine, where they live there); between the last power of two that is too few and the first
