@@ -28,6 +28,7 @@ _LEVERS = {
     "cluster.speed": "the devices",
     "network.bandwidth": "the workers' links",
     "network.server_bandwidth": "the servers' links",
+    "network": "the workers' and the servers' links",
     "network.latency": "latency",
     "network.overhead": "overhead of a message",
     "network.intra.bandwidth": "links inside machines",
@@ -205,8 +206,6 @@ def _helps(found: More) -> list[str]:
             for one in effective
         ]
         lines += columns(table, left=2)
-    if any(one.path == "network.server_bandwidth" for one in found.helps):
-        lines.append("  (network.bandwidth with network.server_bandwidth kept as it is)")
     without = [f"{_LEVERS[one.path]} ({one.path})" for one in found.helps if not one.has_effect]
     if without:
         lines.append(f"  without effect: {', '.join(without)}")

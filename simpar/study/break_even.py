@@ -1,6 +1,7 @@
 """Where a verdict turns: the bandwidth at which another strategy is as fast, and the batch that pays.
 
-Both are found by bisection over simulations with the draws of the run that is explained.
+Both are found by cutting the way between two simulations that differ in their verdict. All have the draws of
+the run that is explained.
 Start with :func:`break_even` or :func:`batch_for`.
 """
 
@@ -19,7 +20,7 @@ from simpar.strategies import Setting, prepare
 from simpar.strategies.common import batch_seconds, fastest
 from simpar.strategies.variation import expected_compute
 from simpar.study.advice import changed
-from simpar.study.trials import Report, TooLargeError, Trials
+from simpar.study.trials import MOST_INSTANCES, Report, TooLargeError, Trials
 
 RANGE = 100.0
 """Bandwidths up to so many times the scenario's, and down to as small a part of it, are tried."""
@@ -33,8 +34,8 @@ PRECISION = 1e-3
 EQUAL = 1e-6
 """Relative difference below which two strategies are equally fast."""
 
-MOST_POINTS = 21
-"""Bandwidths that are tried at most: 9 from end to end, 11 of bisection, and one to spare."""
+EXPECTED = 12
+"""Bandwidths that are tried, or a little fewer: 9 at most from end to end, and those between two of them."""
 
 MOST_GROWTH = 1024
 """Batches up to so many times the scenario's are tried."""
@@ -83,7 +84,7 @@ def break_even(
     others = [one for one in setting.scenario.strategies if one.name != setting.strategy.name]
     if rate is None or not others:
         return None, "there is no network" if rate is None else "there is no other strategy"
-    trials = Trials(measured, MOST_POINTS * (1 + len(others)), progress, short=True)
+    trials = Trials(measured, EXPECTED * (1 + len(others)), progress, short=True, most=2 * MOST_INSTANCES)
 
     def gap(factor: float, rivals: list[Strategy]) -> tuple[float, str]:
         """Return the logarithm of its time over that of the best of the others, and the name of that."""
@@ -142,16 +143,25 @@ def _bisected(
     low: tuple[float, float, str],
     high: tuple[float, float, str],
 ) -> BreakEven:
-    """Return the break-even between two factors at which the order differs."""
-    (below, slower_below, _), (above, _, against) = low, high
+    """Return the break-even between two factors at which the order differs.
+
+    Two of three cuts are made where a straight line between the ends would be zero, the third in the middle.
+    """
+    (below, first, _), (above, last, against) = low, high
+    faster_above = first > 0
+    cuts = 0
     while above / below > 1.0 + PRECISION:
-        middle = math.sqrt(below * above)
+        cuts += 1
+        share = 0.5 if cuts % 3 == 0 else first / (first - last)
+        middle = below * (above / below) ** share
         value, name = gap(middle)
-        if value * slower_below > 0:
-            below = middle
+        if abs(value) <= EQUAL:
+            return BreakEven(rate * middle, name, faster_above)
+        if value * first > 0:
+            below, first = middle, value
         else:
-            above, against = middle, name
-    return BreakEven(rate * math.sqrt(below * above), against, slower_below > 0)
+            above, last, against = middle, value, name
+    return BreakEven(rate * math.sqrt(below * above), against, faster_above)
 
 
 def batch_for(
@@ -168,12 +178,17 @@ def batch_for(
     own = setting.workload.batch
     trials = Trials(measured, 16, progress)
     found: dict[int, float] = {}
+    too_large: set[int] = set()
 
     def reaches(batch: int) -> bool:
         trial = with_batch(setting, batch)
         best = fastest(trial)
         alone_s = expected_compute(trial, best, batch_seconds(trial, best, batch))
-        run = trials.run(trial, f"batch {batch}")
+        try:
+            run = trials.run(trial, f"batch {batch}")
+        except FitError:  # so are all above it
+            too_large.add(batch)
+            return True
         found[batch] = run.samples_per_s * alone_s / batch / run.workers
         return found[batch] >= efficiency * (1 - 1e-9)
 
@@ -182,11 +197,11 @@ def batch_for(
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if _or_not(reaches, middle) else (middle, high)
+        if high in too_large:
+            return Batch(None, _is_monotone(found), "larger batches do not fit in memory")
         return Batch(high, _is_monotone(found))
     except TooLargeError:
         why = "it is too much to simulate here"
-    except FitError:
-        why = "larger batches do not fit in memory"
     except _NeverError as never:
         why = str(never)
     except SimparError as error:

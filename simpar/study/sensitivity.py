@@ -35,7 +35,8 @@ class Lever:
     """A kind of resource that can be made faster."""
 
     path: str
-    """The setting that says how fast it is; ``cluster.server`` stands for all its rates."""
+    """The setting that says how fast it is; ``cluster.server`` stands for all its rates, ``network`` for the
+    bandwidths of the workers' and of the servers' links together."""
     settings: Mapping[str, object]
     """What to change, by path. A setting that would follow *path* is pinned where it is."""
 
@@ -127,6 +128,9 @@ def _levers(setting: Setting, measured: Measured) -> Iterator[Lever]:
         if apart:
             faster = _rate(of_servers * FACTOR)
             yield Lever("network.server_bandwidth", {"network.server_bandwidth": faster})
+            # Where both are as full, neither helps without the other.
+            both = {"network.bandwidth": _rate(rate * FACTOR), "network.server_bandwidth": faster}
+            yield Lever("network", both)
         yield from _delays("network", network.latency_s, network.overhead_s)
     if cluster.intra is not None:
         faster = _rate(nominal_intra_bandwidth(scenario) * FACTOR)

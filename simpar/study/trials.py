@@ -1,8 +1,8 @@
 """Simulations that answer one question about a strategy: other settings, the same draws, a budget.
 
-A question may cost :data:`MOST_INSTANCES` task instances in all, whatever the machine that asks, so that its
-answer is the same everywhere. Where trials of full length would cost more, and the steps of a strategy are
-all alike, only a few are simulated. Start with :class:`Trials`.
+A question may cost so many task instances in all, not so many seconds, so that its answer is the same on
+every machine. Where trials of full length would cost more, and the steps of a strategy are all alike, only a
+few are simulated. Start with :class:`Trials`.
 """
 
 from __future__ import annotations
@@ -33,20 +33,27 @@ class Trials:
     """The simulations of one question."""
 
     def __init__(
-        self, measured: Measured, expected: int, progress: Report | None = None, short: bool = False
+        self,
+        measured: Measured,
+        expected: int,
+        progress: Report | None = None,
+        *,
+        short: bool = False,
+        most: int = MOST_INSTANCES,
     ) -> None:
         """Take the run that is asked about.
 
         Args:
             measured: its draws and its length are those of every trial.
             expected: trials that the question takes, or a little more.
+            most: task instances of all trials together.
             short: simulate only a few steps where they are alike, even if there is time for all.
         """
         program = measured.program
         self.replication: int = program.meta.get("replication", 0)
         self.warmup, self.steps = measured.warmup, program.iterations - measured.warmup
-        self.left = MOST_INSTANCES
-        self.short = short or expected * len(measured.trace) > MOST_INSTANCES
+        self.left = most
+        self.short = short or expected * len(measured.trace) > most
         self._expected, self._progress, self._number = expected, progress, 0
 
     def run(self, setting: Setting, said: str) -> Measured:
