@@ -13,7 +13,7 @@ from simpar.hardware.devices import DevicePreset, device_table, load_devices
 from simpar.hardware.figures import Figure, FigureRow
 from simpar.hardware.instances import InstancePreset, instance_table, load_instances
 from simpar.hardware.links import LinkPreset, link_table, load_links
-from simpar.hardware.machines import build, nominal_bandwidth
+from simpar.hardware.machines import build, nominal_bandwidth, nominal_intra_bandwidth
 
 __all__ = [
     "Cluster",
@@ -34,4 +34,5 @@ __all__ = [
     "load_instances",
     "load_links",
     "nominal_bandwidth",
+    "nominal_intra_bandwidth",
 ]

@@ -73,6 +73,20 @@ def nominal_bandwidth(scenario: Scenario) -> float | None:
     return None if instance is None else instance.network.value
 
 
+def nominal_intra_bandwidth(scenario: Scenario) -> float:
+    """Return the bytes per second of a link inside a machine, before its efficiency.
+
+    The scenario has machines of several devices, and so such links: they are checked when it is loaded.
+    """
+    network, instance = scenario.network, _instance(scenario)
+    spec = network.intra if network is not None else None
+    if spec is not None and spec.bandwidth is not None:
+        return spec.bandwidth
+    link = _link(spec, None if instance is None else instance.intra)
+    assert link is not None, "the scenario was checked: machines of several devices have links inside"
+    return link.rate.value
+
+
 def _instance(scenario: Scenario) -> InstancePreset | None:
     name = scenario.cluster.instance
     return None if name is None else load_instances()[name]
@@ -192,10 +206,7 @@ def _intra(scenario: Scenario) -> Intra:
     if spec is None:
         assert link is not None, "the scenario was checked: machines of several devices have links inside"
         return Intra(link.bytes_per_s, link.latency.value, 0.0)
-    bandwidth = spec.bandwidth
-    if bandwidth is None:
-        assert link is not None, "the scenario was checked: links have a rate"
-        bandwidth = link.rate.value
+    bandwidth = nominal_intra_bandwidth(scenario)
     return Intra(bandwidth * _efficiency(spec, link), _latency(spec, link), spec.overhead)
 
 

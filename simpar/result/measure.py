@@ -77,6 +77,8 @@ class Window:
     """Row of the trace whose end is the window's end (or beyond it, for one cut short)."""
     label: str
     """``iteration 7``, ``w3, iteration 7``."""
+    worker: int = -1
+    """Whose cycle it is; -1: everybody's."""
 
 
 class Measured:
@@ -204,7 +206,8 @@ class Measured:
                 end, worker = float(self.update_s[m, pusher]), pusher * self.share
                 start = float(self.update_s[m - 1, pusher])
                 if self.since_s < end <= self.until_s and start < end:
-                    found.append(Window(start, end, self._last_row(m, worker), f"w{worker}, iteration {m}"))
+                    row = self._last_row(m, worker)
+                    found.append(Window(start, end, row, f"w{worker}, iteration {m}", worker))
         return found
 
     @cached_property

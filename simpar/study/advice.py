@@ -220,7 +220,7 @@ def _trial(
         run = scenario.run.model_copy(update={"warmup": TRIAL_WARMUP, "steps": TRIAL_STEPS})
         scenario = replace(scenario, run=run)
     trial = prepare(scenario, strategy)
-    if _least_messages(trial) * (TRIAL_WARMUP + TRIAL_STEPS) > most:
+    if least_messages(trial) * (TRIAL_WARMUP + TRIAL_STEPS) > most:
         raise _TooLargeError
     program = KINDS[strategy.kind](trial)
     if len(program) * program.iterations > most:
@@ -233,7 +233,7 @@ def _trial(
     return measured.step_s, measured.samples_per_s
 
 
-def _least_messages(setting: Setting) -> int:
+def least_messages(setting: Setting) -> int:
     """Return how many messages an iteration has at least, before its program is written down."""
     options, workers = setting.strategy.options, setting.cluster.workers
     servers = getattr(options, "servers", 1)

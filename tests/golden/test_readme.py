@@ -63,6 +63,7 @@ def test_the_readme_has_its_blocks():
     assert [command.split()[1] for command, _ in BLOCKS] == [
         "compare",
         "explain",
+        "explain",
         "compare",
         "compare",
         "compare",
