@@ -81,6 +81,15 @@ def percent(fraction: float) -> str:
     return f"{fraction * 100:.1f} %"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return how many there are of a thing whose plural ends in s.
+
+    >>> counted(1, "step"), counted(20, "step")
+    ('1 step', '20 steps')
+    """
+    return f"{grouped(number)} {thing}" + ("" if number == 1 else "s")
+
+
 def setting(path: str, value: object) -> str:
     """Return a setting as the command line takes it, quoted for a shell.
 
