@@ -79,8 +79,12 @@ def command(
     from simpar.study.machines import name_problems
     from simpar.study.scale import read_axis
 
-    outputs = (("--plot", plot, PLOT_ENDINGS), ("--csv", csv, CSV_ENDINGS), ("--trace", trace, TRACE_ENDINGS))
-    outputs += (("--html", html, HTML_ENDINGS),)
+    outputs = (
+        ("--plot", plot, PLOT_ENDINGS),
+        ("--csv", csv, CSV_ENDINGS),
+        ("--trace", trace, TRACE_ENDINGS),
+        ("--html", html, HTML_ENDINGS),
+    )
     wrong = _clashes(scale, devices, plot, by, trace, html)
     for option, path, endings in outputs:
         if path is not None:

@@ -35,8 +35,8 @@ def timelines(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
     Of each: ``name``, ``label``, ``what`` (which step it is), ``start_s`` and ``span_ns`` of the step,
     ``lanes`` as (machine, lane), ``tasks`` and ``phases`` (their names), ``left_out`` (a sentence, or '')
-    and ``bars`` as (lane, start in nanoseconds of the step, length in nanoseconds, task, phase, cause as an index
-    into ``causes``, bytes, 1 on the critical path).
+    and ``bars`` as (lane, start in nanoseconds of the step, length in nanoseconds, task, phase, cause as an
+    index into ``causes``, bytes, 1 on the critical path).
     """
     drawn = [row for row in rows if row.measured is not None]
     most = min(MOST_BARS, MOST_BARS_IN_ALL // max(1, len(drawn)))
