@@ -26,6 +26,8 @@ class Answer:
     """Takes the format."""
     trace: Callable[[bool], bytes] | None = None
     """Takes whether it is compressed; None where there is no timeline."""
+    html: Callable[[], str] | None = None
+    """The page; None where there is none."""
 
 
 def comparison(scenario: Scenario, advise: bool, by: str, progress: Progress) -> Answer:
@@ -49,8 +51,13 @@ def comparison(scenario: Scenario, advise: bool, by: str, progress: Progress) ->
 
         return comparison(result, compressed=compressed)
 
+    def html() -> str:
+        from simpar.show.report import html
+
+        return html(result, scenario)
+
     fits = any(row.fits for row in result.rows)
-    return Answer(fits, table, result.to_dict, result.to_csv, plot, trace)
+    return Answer(fits, table, result.to_dict, result.to_csv, plot, trace, html)
 
 
 def scaling(scenario: Scenario, axis: str, values: Sequence[int], progress: Progress) -> Answer:

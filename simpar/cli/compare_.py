@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PLOT_ENDINGS = (".svg", ".png", ".pdf")
 TRACE_ENDINGS = (".json.gz", ".json")
 CSV_ENDINGS = (".csv",)
+HTML_ENDINGS = (".html", ".htm")
 
 
 @click.command(
@@ -50,6 +51,7 @@ CSV_ENDINGS = (".csv",)
 @click.option("--by", metavar="time|money", help="what the bars of --plot measure  [default: time]")
 @click.option("--csv", metavar="FILE", help="write the figures as .csv; units are in the header")
 @click.option("--trace", metavar="FILE", help="write a timeline for ui.perfetto.dev: .json.gz or .json")
+@click.option("--html", metavar="FILE", help="write a report: one page that needs no network")
 @click.option("--no-advice", is_flag=True, help="do not look for settings that would help")
 def command(
     scenario: str,
@@ -63,6 +65,7 @@ def command(
     by: str | None,
     csv: str | None,
     trace: str | None,
+    html: str | None,
     no_advice: bool,
 ) -> int:
     """Rank a scenario's strategies: step time, speedup, what holds each back
@@ -76,8 +79,13 @@ def command(
     from simpar.study.machines import name_problems
     from simpar.study.scale import read_axis
 
-    outputs = (("--plot", plot, PLOT_ENDINGS), ("--csv", csv, CSV_ENDINGS), ("--trace", trace, TRACE_ENDINGS))
-    wrong = _clashes(scale, devices, plot, by, trace)
+    outputs = (
+        ("--plot", plot, PLOT_ENDINGS),
+        ("--csv", csv, CSV_ENDINGS),
+        ("--trace", trace, TRACE_ENDINGS),
+        ("--html", html, HTML_ENDINGS),
+    )
+    wrong = _clashes(scale, devices, plot, by, trace, html)
     for option, path, endings in outputs:
         if path is not None:
             found = (check_writable(path, endings, option), not_the_input(scenario, path, option))
@@ -111,11 +119,16 @@ def command(
             answer = answers.comparison(loaded, not no_advice, by or "time", progress)
     finally:
         progress.clear()
-    return _give(answer, as_json, plot, csv, trace)
+    return _give(answer, as_json, plot, csv, trace, html)
 
 
 def _clashes(
-    scale: str | None, devices: str | None, plot: str | None, by: str | None, trace: str | None
+    scale: str | None,
+    devices: str | None,
+    plot: str | None,
+    by: str | None,
+    trace: str | None,
+    html: str | None,
 ) -> list[Problem]:
     """Return the options that do not go together, or say nothing."""
     problems = []
@@ -124,9 +137,10 @@ def _clashes(
         problems.append(
             Problem("", 0, 0, "--devices", "is another question than --scale", "ask one at a time")
         )
-    if study and trace is not None:
-        said = f"a timeline shows one comparison, and {study} makes several"
-        problems.append(Problem("", 0, 0, "--trace", said, f"leave {study} or --trace out"))
+    for option, path, what in (("--trace", trace, "a timeline"), ("--html", html, "a report")):
+        if study and path is not None:
+            said = f"{what} shows one comparison, and {study} makes several"
+            problems.append(Problem("", 0, 0, option, said, f"leave {study} or {option} out"))
     if by is not None and by not in ("time", "money"):
         problems.append(Problem("", 0, 0, "--by", f"{by!r} is nothing to measure by", "write time or money"))
     elif by is not None and (study or plot is None):
@@ -136,7 +150,9 @@ def _clashes(
     return problems
 
 
-def _give(answer: Answer, as_json: bool, plot: str | None, csv: str | None, trace: str | None) -> int:
+def _give(
+    answer: Answer, as_json: bool, plot: str | None, csv: str | None, trace: str | None, html: str | None
+) -> int:
     """Print the answer, write what was asked for, all of it made before, and return the exit status."""
     from simpar.show.files import write_atomically
 
@@ -147,6 +163,8 @@ def _give(answer: Answer, as_json: bool, plot: str | None, csv: str | None, trac
         files.append((csv, answer.csv().encode()))
     if trace is not None and answer.trace is not None and answer.fits:
         files.append((trace, answer.trace(trace.lower().endswith(".gz"))))
+    if html is not None and answer.html is not None:
+        files.append((html, answer.html().encode()))
     if as_json:
         print_json(answer.json())
     else:

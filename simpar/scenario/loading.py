@@ -19,7 +19,7 @@ from simpar.scenario.fields import Name, Strict
 from simpar.scenario.later import LATER_KINDS
 from simpar.scenario.model import ModelSpec, ProfileFile, ShapeSpec
 from simpar.scenario.options import KINDS, KindOptions, Strategy
-from simpar.scenario.overrides import OPTION, Overrides, apply, strategy_names
+from simpar.scenario.overrides import OPTION, Overrides, apply, as_written, strategy_names
 from simpar.scenario.reader import Document, read_file
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import (
@@ -102,7 +102,7 @@ def load(path: str | os.PathLike[str], set: Overrides = ()) -> Scenario:
         report.close()
     blank = _note_flaws(document, report)
     report.problems += apply(set, data, source, blank)
-    return _Loader(path, data, report, blank).scenario()
+    return _Loader(path, data, report, blank, document.text, as_written(set)).scenario()
 
 
 def change(scenario: Scenario, set: Overrides, option: str = OPTION) -> Scenario:
@@ -119,7 +119,8 @@ def change(scenario: Scenario, set: Overrides, option: str = OPTION) -> Scenario
     source, data, blank = written.source.copy(), copy.deepcopy(written.data), {*written.blank}
     report = Report(source)
     report.problems += apply(set, data, source, blank, option)
-    return _Loader(written.path, data, report, blank).scenario()
+    overrides = (*written.overrides, *as_written(set))
+    return _Loader(written.path, data, report, blank, written.text, overrides).scenario()
 
 
 def load_profile(path: str | os.PathLike[str], *, shown_as: str | None = None) -> ProfileFile:
@@ -165,12 +166,21 @@ _INNER: dict[Path, type[Strict]] = {
 class _Loader:
     """One file on its way to a scenario."""
 
-    def __init__(self, path: str | os.PathLike[str], data: dict[str, Any], report: Report, blank: set[Path]):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        data: dict[str, Any],
+        report: Report,
+        blank: set[Path],
+        text: str,
+        overrides: tuple[tuple[str, str], ...],
+    ):
         self.path = path
         self.data = data
         self.report = report
         self.blank = blank
-        self.written = Written(path, copy.deepcopy(data), frozenset(blank), report.source.copy())
+        source = report.source.copy()
+        self.written = Written(path, copy.deepcopy(data), frozenset(blank), source, text, overrides)
 
     def scenario(self) -> Scenario:
         """Return the scenario, or raise all that is wrong with it."""

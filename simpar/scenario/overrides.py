@@ -9,6 +9,7 @@ Start with :func:`apply`.
 
 from __future__ import annotations
 
+import json
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -69,6 +70,24 @@ def apply(
         source.override(public, place)
         blank -= {one for one in blank if one[: len(public)] == public}
     return problems
+
+
+def as_written(overrides: Overrides) -> tuple[tuple[str, str], ...]:
+    """Return *overrides* in order, with their values as text that ``--set`` reads as the same.
+
+    >>> as_written({"network.bandwidth": "10 Gbit/s", "cluster.speed": [1, 0.5]})
+    (('network.bandwidth', '10 Gbit/s'), ('cluster.speed', '[1, 0.5]'))
+    """
+    pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
+    return tuple((str(path), value if isinstance(value, str) else _flow(value)) for path, value in pairs)
+
+
+def _flow(value: object) -> str:
+    """Return *value* as YAML in one line, of which JSON is a part; '' for one that :func:`apply` refuses."""
+    try:
+        return json.dumps(_plain(value, 0), ensure_ascii=False)
+    except _WrongError:
+        return ""
 
 
 def locate(data: dict[str, Any], path: str, *, create: bool = False) -> Path:

@@ -59,6 +59,9 @@ class Document:
     data: Any = None
     """Mappings, lists and scalars."""
 
+    text: str = ""
+    """The text itself."""
+
     values: dict[Path, tuple[int, int]] = field(default_factory=dict)
     """Line and column of each value, from 1."""
 
@@ -138,7 +141,7 @@ def read_text(text: str, name: str) -> Document:
         raise _refused(name, "not YAML", "write 'key: value' lines") from None
     if root is None:
         raise _refused(name, "is empty", "write 'key: value' lines")
-    document = Document(name)
+    document = Document(name, text=text)
     document.data = _build(root, (), document)
     return document
 

@@ -323,6 +323,12 @@ class Written:
     source: Source
     """Where each setting stands."""
 
+    text: str = ""
+    """The text of the file, without the overrides."""
+
+    overrides: tuple[tuple[str, str], ...] = ()
+    """Settings that were changed from outside it, by path, with the values as ``--set`` takes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:

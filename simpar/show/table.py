@@ -5,8 +5,10 @@ Columns are padded by hand: the same bytes everywhere, whatever the terminal. No
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from simpar.hardware import Cluster
 from simpar.result import BREAKDOWN, Comparison, Row
 from simpar.result.labels import memory_parts
 from simpar.show import words
@@ -59,18 +61,9 @@ def comparison(result: Comparison) -> str:
         if not row.fits:
             lines += [*([""] if fitting else []), f"  {row.label}: does not fit in memory"]
     if len(fitting) > 1:
-        first, last = fitting[0], fitting[-1]
-        assert first.samples_per_s
-        assert last.samples_per_s
-        ratio = first.samples_per_s / last.samples_per_s
-        lines += ["", f"Fastest: {first.label}; {ratio:.1f} times as fast as {last.name}."]
-        if ratio < 1.01:
-            lines[-1] = f"Fastest: {first.label}, but all are within 1 %."
-    best = fitting[0].speedup if fitting else None
-    if best is not None and best < 1 and fitting[0].workers > 1:
-        lines.append(
-            f"Parallel training does not pay here: one device alone is {1 / best:.1f} times as fast."
-        )
+        lines += ["", words.fastest(fitting)]
+    pays = words.does_not_pay(fitting)
+    lines += [pays] if pays else []
     for row in fitting:
         if row.bottleneck:
             if row is fitting[0]:
@@ -149,7 +142,7 @@ def _between(row: Row, scale: float, unit: str) -> str:
 
 # -- explain ---------------------------------------------------------------------------------------
 
-_PHASES = {
+PHASES = {
     "load": "load data",
     "forward": "forward",
     "backward": "backward",
@@ -169,6 +162,7 @@ _PHASES = {
     "activation": "send activations",
     "gradient": "send gradients back",
 }
+"""What people call an operation, by its kind."""
 
 
 def explanation(found: Explanation) -> str:
@@ -186,7 +180,7 @@ def explanation(found: Explanation) -> str:
             messages[kind] = messages.get(kind, 0) + 1
     title = f"One step of {row.label}, {row.workers} worker" + ("" if row.workers == 1 else "s")
     table = [[f"{title} ({found.window.label})", words.duration(found.step_s), ""]]
-    order = list(_PHASES)
+    order = list(PHASES)
     for (kind, cause), seconds in sorted(
         phases.items(), key=lambda item: (item[0][1], order.index(item[0][0]) if item[0][0] in order else 0)
     ):
@@ -200,7 +194,7 @@ def explanation(found: Explanation) -> str:
             why = ""
         else:
             why = _arithmetic(found, kind, seconds)
-        table.append([f"  {cause or _PHASES.get(kind, kind)}", words.duration(seconds), why])
+        table.append([f"  {cause or PHASES.get(kind, kind)}", words.duration(seconds), why])
     width = max(len(row[0]) for row in table)
     times = max(len(row[1]) for row in table)
     lines = [f"{what:<{width}}   {time:>{times}}   {why}".rstrip() for what, time, why in table]
@@ -219,7 +213,7 @@ def explanation(found: Explanation) -> str:
         helps = words.helps(row.bottleneck)
         lines += [f"  {helps}"] if helps else []
     lines += [f"note: {note}" for note in row.notes]
-    lines.append("Assumes " + ", ".join(_assumptions(found)) + ".")
+    lines.append("Assumes " + ", ".join(assumptions(measured.program.meta, found.setting.cluster)) + ".")
     return "\n".join(lines)
 
 
@@ -295,10 +289,10 @@ def _path(found: Explanation) -> str:
             continue
         if program.message[segment.task] >= 0:
             links = " > ".join(program.links[link].name for link in program.route(segment.task))
-            short = op.kind if op.kind in ("load", "push", "pull") else _PHASES[op.kind]
+            short = op.kind if op.kind in ("load", "push", "pull") else PHASES[op.kind]
             said = f"{short} {links}"
         else:
-            said = f"{program.resources[program.resource[segment.task]].name} {_PHASES.get(op.kind, op.kind)}"
+            said = f"{program.resources[program.resource[segment.task]].name} {PHASES.get(op.kind, op.kind)}"
         if segment.cause == "queue":
             said = f"(queue) {said}"
         if not stations or stations[-1] != said:
@@ -308,17 +302,19 @@ def _path(found: Explanation) -> str:
     return " -> ".join(stations)
 
 
-def _assumptions(found: Explanation) -> list[str]:
-    assert found.row.measured is not None
-    meta, server = found.row.measured.program.meta, found.setting.cluster.server
+def assumptions(meta: Mapping[str, Any], cluster: Cluster) -> list[str]:
+    """Return what the figures of a strategy take for granted.
+
+    Args:
+        meta: facts of its program.
+    """
     said = ["full-duplex links", f"{meta['sharing']} sharing"]
     if meta.get("overlap") is False:
         said.append("no overlap of communication with the backward pass (set overlap: true)")
-    if "servers" in meta and not server.takes_time:
+    if "servers" in meta and not cluster.server.takes_time:
         said.append("servers that add and update in no time")
     elif "servers" not in meta:
         said.append("updates in no time")
-    cluster = found.setting.cluster
     if cluster.devices_per_node > 1:
         said.append("a free way inside a machine to its link")
     if meta.get("colocate") and cluster.intra is None:

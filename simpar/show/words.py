@@ -6,6 +6,7 @@ Nothing here is computed: a :class:`~simpar.result.Row` goes in, a sentence come
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from itertools import takewhile
 
 from simpar.result import Bottleneck, Row
@@ -80,6 +81,15 @@ def percent(fraction: float) -> str:
     return f"{fraction * 100:.1f} %"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return how many there are of a thing whose plural ends in s.
+
+    >>> counted(1, "step"), counted(20, "step")
+    ('1 step', '20 steps')
+    """
+    return f"{grouped(number)} {thing}" + ("" if number == 1 else "s")
+
+
 def setting(path: str, value: object) -> str:
     """Return a setting as the command line takes it, quoted for a shell.
 
@@ -147,6 +157,25 @@ def helps(found: Bottleneck) -> str:
     if tried.value == "hierarchical":
         words = "Summing inside the machines first would help"
     return f"{words}: try {setting(tried.path, tried.value)} ({duration(tried.step_s)})"
+
+
+def fastest(rows: Sequence[Row]) -> str:
+    """Say which of *rows*, ranked and all with figures, is fastest, and by how much."""
+    first, last = rows[0], rows[-1]
+    assert first.samples_per_s
+    assert last.samples_per_s
+    ratio = first.samples_per_s / last.samples_per_s
+    if ratio < 1.01:
+        return f"Fastest: {first.label}, but all are within 1 %."
+    return f"Fastest: {first.label}; {ratio:.1f} times as fast as {last.name}."
+
+
+def does_not_pay(rows: Sequence[Row]) -> str:
+    """Say that one device alone is faster than the best of *rows*, ranked; empty where it is not."""
+    best = rows[0].speedup if rows else None
+    if best is None or best >= 1 or rows[0].workers == 1:
+        return ""
+    return f"Parallel training does not pay here: one device alone is {1 / best:.1f} times as fast."
 
 
 def called(row: Row) -> str:
