@@ -259,7 +259,7 @@ def _same_kind(said: str, units: Sequence[str]) -> list[Fraction]:
     known = {unit for kind in UNITS.values() for unit in kind}
     for unit in units:
         if unit not in known:
-            for kind_name in UNITS:
+            for kind_name in ("rate", *UNITS):
                 try:
                     parse(f"1 {unit}", kind_name)
                 except UnitError as error:

@@ -1,7 +1,7 @@
 """The points of a study on a Dask cluster.
 
 The scenario is checked here and travels as a whole, so that the workers need simpar, in this version, but
-none of the files. A few points a core are under way at a time; those of a worker that is lost go to another one.
+none of the files. A few points a core are under way at a time; those of a lost worker go to another one.
 Start with :func:`results`.
 """
 
