@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from simpar.errors import InputError, Problem
+from simpar.errors import InputError, Problem, one_line
 from simpar.scenario import Scenario, change
 from simpar.study.axes import OPTION
 from simpar.study.runs import Result, numbered, simulate_point
@@ -94,11 +94,13 @@ def _gathered(
     settings: Sequence[Mapping[str, Any]],
     missing: Sequence[int],
 ) -> Iterator[Result]:
+    from asyncio import CancelledError
+
     from distributed import as_completed
 
     cores = _cores(client, cluster)
     waiting = iter(missing)
-    under_way = as_completed(raise_errors=False)
+    under_way = as_completed(loop=client.loop, raise_errors=False)
     where: dict[str, int] = {}
 
     def send() -> Result | None:
@@ -119,10 +121,14 @@ def _gathered(
             yield wrong
     for future in under_way:
         number = where.pop(future.key)
-        if future.status != "finished":
-            said = f"the run of point {number + 1} failed on every worker that tried: {future.exception()}"
-            raise _wrong(said, "look at the workers' logs; the same command goes on from here")
-        yield future.result()
+        try:
+            # Its worker may be lost by now, and the point under way once more: this waits for it.
+            found: Result = future.result()
+        except (Exception, CancelledError) as error:
+            said = f"point {number + 1} failed on the cluster: {type(error).__name__}: {error}"
+            fix = "look at its logs; the same command goes on from here"
+            raise _wrong(one_line(said[:300]), fix) from None
+        yield found
         future.release()
         while (wrong := send()) is not None:
             yield wrong

@@ -64,6 +64,7 @@ def test_the_readme_has_its_blocks():
         "compare",
         "explain",
         "compare",
+        "whatif",
         "compare",
         "compare",
         "check",

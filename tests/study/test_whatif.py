@@ -254,7 +254,7 @@ def test_a_scenario_that_says_something_else_is_simulated_anew(scene, simulated,
     times = tmp_path / "times.txt"
     times.write_text("1\n2\n")
     text = (
-        "model: {batch: 1, layers: [{name: a, forward: 1 s, backward: 1 s, parameters: 9, activation: 1 B}]}\n"
+        "model: {batch: 1, layers: [{name: a, forward: 1 s, backward: 1 s, parameters: 9}]}\n"
         "cluster: {workers: 2}\nnetwork: {bandwidth: 1 MB/s}\nstrategies: [allreduce]\nrun: {steps: 3}\n"
         "variation: {compute: {kind: empirical, file: times.txt, mean: 1}, replications: 1}\n"
     )

@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from study.test_whatif_interrupted import POINTS, command, rows, wait_for
+from whatif_process import POINTS, command, rows, wait_for
 
 from simpar.errors import InputError
 from simpar.study.cluster import address_of
