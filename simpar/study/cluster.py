@@ -73,7 +73,8 @@ def results(
     from distributed import Client
 
     address = address_of(cluster)
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is said below
+    for name in [one for one in logging.root.manager.loggerDict if one.split(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # each has a level; what matters is said below
     try:
         client = Client(address, timeout=WAIT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError):

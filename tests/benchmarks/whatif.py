@@ -51,8 +51,8 @@ def report(jobs: int | None) -> str:
         "",
         f"Written by `tests/benchmarks/whatif.py` on {date.today()}: {platform.machine()}, "
         f"{jobs or os.cpu_count()} processes, load {os.getloadavg()[0]:.1f} at the end. "
-        "`simpar whatif scenarios/quickstart.yaml` with bandwidth x latency x servers, 10 x 10 x 10 points of "
-        "four strategies, 20 steps each.",
+        "`simpar whatif scenarios/quickstart.yaml` with bandwidth x latency x servers, 10 x 10 x 10 points "
+        "of four strategies, 20 steps each.",
         "",
         "| | wall time | points a second |",
         "|---|---:|---:|",
