@@ -32,6 +32,7 @@ reports: $(VENV)/.installed
 	@$(BIN)/simpar compare scenarios/which-device.yaml --devices t4,v100,a100-80,h100 --plot reports/devices.svg > /dev/null
 	@$(BIN)/python tests/published/parameter_server_tables.py --write reports/published.md > /dev/null
 	@$(BIN)/python tests/benchmarks/startup.py --write reports/benchmarks.md
+	@$(BIN)/python tests/benchmarks/whatif.py --write reports/benchmarks.md
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "simpar needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'

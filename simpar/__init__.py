@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from simpar.study.compare import compare, explain
     from simpar.study.machines import Machines, machines
     from simpar.study.scale import Scaling, scale
+    from simpar.study.whatif import Study, whatif
     from simpar.trace import Trace
 
 _HOMES = {
@@ -47,6 +48,7 @@ _HOMES = {
     "Scaling": "simpar.study.scale",
     "Scenario": "simpar.scenario",
     "SimparError": "simpar.errors",
+    "Study": "simpar.study.whatif",
     "Trace": "simpar.trace",
     "compare": "simpar.study.compare",
     "compile": "simpar.strategies",
@@ -55,6 +57,7 @@ _HOMES = {
     "machines": "simpar.study.machines",
     "scale": "simpar.study.scale",
     "simulate": "simpar.simulate",
+    "whatif": "simpar.study.whatif",
 }
 
 __all__ = [
@@ -70,6 +73,7 @@ __all__ = [
     "Scaling",
     "Scenario",
     "SimparError",
+    "Study",
     "Trace",
     "compare",
     "compile",
@@ -78,6 +82,7 @@ __all__ = [
     "machines",
     "scale",
     "simulate",
+    "whatif",
 ]
 
 

@@ -123,6 +123,30 @@ def change(scenario: Scenario, set: Overrides, option: str = OPTION) -> Scenario
     return _Loader(written.path, data, report, blank, written.text, overrides).scenario()
 
 
+def rewritten(scenario: Scenario, set: Overrides, option: str = OPTION) -> dict[str, Any]:
+    """Return what the file of *scenario* would say with the settings in *set*; nothing is checked but paths.
+
+    Raises:
+        InputError: a path in *set* leads nowhere, or a value is none.
+    """
+    written = scenario.written
+    data = copy.deepcopy(written.data)
+    problems = apply(set, data, written.source.copy(), {*written.blank}, option)
+    if problems:
+        raise InputError(problems)
+    return data
+
+
+def named_files(data: dict[str, Any]) -> list[str]:
+    """Return the files that the plain *data* of a scenario names, each from the folder of the scenario."""
+    model, variation = data.get("model"), data.get("variation")
+    names = [model.get("profile")] if isinstance(model, dict) else []
+    for key in DISTRIBUTED:
+        given = variation.get(key) if isinstance(variation, dict) else None
+        names += [given.get("file")] if isinstance(given, dict) else []
+    return [name for name in names if isinstance(name, str) and name]
+
+
 def load_profile(path: str | os.PathLike[str], *, shown_as: str | None = None) -> ProfileFile:
     """Return the measured model in the file at *path*; problems name it *shown_as*.
 

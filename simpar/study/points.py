@@ -17,6 +17,7 @@ from simpar.errors import InputError, Problem
 from simpar.result import Comparison, Row
 from simpar.result.rows import CSV_HEADER, csv_cells
 from simpar.scenario import Scenario, change
+from simpar.scenario.spans import spell_value
 from simpar.study.compare import Progress, compare_each
 
 
@@ -87,14 +88,15 @@ def simulate_points(
         except InputError as error:
             found, wrong = None, {one.name: list(error.problems) for one in scenario.strategies}
         problems += [problem for each in wrong.values() for problem in each]
-        refused = {name: _said(each[0]) for name, each in wrong.items()}
+        refused = {name: said(each[0]) for name, each in wrong.items()}
         points.append(Point(changes, found, refused))
     if all(point.comparison is None for point in points):
         raise InputError(dict.fromkeys(problems))
     return points
 
 
-def _said(problem: Problem) -> str:
+def said(problem: Problem) -> str:
+    """Return what is wrong and what to write, without the place."""
     return f"{problem.message}; {problem.fix}" if problem.fix else problem.message
 
 
@@ -117,16 +119,16 @@ def common_notes(points: Sequence[Point]) -> list[str]:
     return [note for note in dict.fromkeys(each[0]) if all(note in notes for notes in each)] if each else []
 
 
-def points_csv(points: Sequence[Point], column: str) -> str:
-    """Return all rows of all points as CSV; the first column, *column*, is the value of the point."""
+def points_csv(points: Sequence[Point], *columns: str) -> str:
+    """Return all rows of all points as CSV; the first *columns* are the values of the point's settings."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column, *CSV_HEADER, "refused"])
+    writer.writerow([*columns, *CSV_HEADER, "refused"])
     for point in points:
-        value = next(iter(point.settings.values()))
+        values = [spell_value(value) for value in point.settings.values()][: len(columns)]
         for row in point.comparison.rows if point.comparison else ():
-            writer.writerow([value, *csv_cells(row), None])
+            writer.writerow([*values, *csv_cells(row), None])
         for name, why in point.refused.items():
             cells = [name if key == "name" else None for key in CSV_HEADER]
-            writer.writerow([value, *cells, why])
+            writer.writerow([*values, *cells, why])
     return out.getvalue()

@@ -66,6 +66,7 @@ def test_the_readme_has_its_blocks():
         "explain",
         "compare",
         "compare",
+        "whatif",
         "compare",
         "compare",
         "check",

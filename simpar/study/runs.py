@@ -1,0 +1,189 @@
+"""Many points of a study simulated: on all cores or on a cluster, each kept as soon as it is done.
+
+The same results, in the same order, whatever finishes first and however many processes there are: a point's
+result crosses as JSON even where nothing is parallel, and is put in its place by number. What a point cannot
+do does not stop the others. Start with :func:`simulate_all`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from simpar.errors import InputError, Problem, SimparError
+from simpar.result import Comparison
+from simpar.scenario import Scenario, change
+from simpar.study.axes import OPTION
+from simpar.study.compare import compare_each
+from simpar.study.points import Point, said
+from simpar.study.store import Store, keys
+
+FEW = 8
+"""Points below which starting processes would take longer than it saves."""
+
+MOST_RESTARTS = 3
+"""Times that worker processes which were killed are started anew."""
+
+RunProgress = Callable[[int, int, int], None]
+"""Called with (runs done, runs in all, those of them that were kept from before)."""
+
+Result = tuple[int, dict[str, Any]]
+"""Number of a point, and what came out, as :func:`simulate_point` gives it."""
+
+
+def simulate_all(
+    scenario: Scenario,
+    settings: Sequence[Mapping[str, Any]],
+    *,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    store: Store | None = None,
+    progress: RunProgress | None = None,
+) -> list[Point]:
+    """Compare the strategies of *scenario* with each of *settings*, in order.
+
+    Args:
+        jobs: processes; None is one a core.
+        cluster: instead, the address of a Dask scheduler: ``dask://HOST:PORT``.
+        store: where runs are looked up, and kept.
+
+    Raises:
+        InputError: nothing can be simulated at any point, or the cluster cannot be reached.
+    """
+    found: dict[int, dict[str, Any]] = {}
+    names = keys(scenario, settings) if store is not None else [None] * len(settings)
+    for number, key in enumerate(names):
+        kept = store.get(key) if store is not None and key is not None else None
+        if kept is not None and _readable(kept):
+            found[number] = kept
+    before = len(found)
+    missing = [number for number in range(len(settings)) if number not in found]
+    if progress:
+        progress(before, len(settings), before)
+    for number, result in _results(scenario, settings, missing, jobs, cluster):
+        found[number], key = result, names[number]
+        if (
+            store is not None
+            and key is not None
+            and result["comparison"] is not None
+            and not result["broken"]
+        ):
+            store.put(key, result)
+        if progress:
+            progress(len(found), len(settings), before)
+    results = [found[number] for number in range(len(settings))]
+    if all(result["comparison"] is None for result in results):
+        problems = [Problem(**one) for result in results for one in result["problems"]]
+        raise InputError(dict.fromkeys(problems))
+    return [_point(changes, result) for changes, result in zip(settings, results, strict=True)]
+
+
+def simulate_point(packed: bytes, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the comparison at one point as plain data: what a worker process does.
+
+    Args:
+        packed: a pickled scenario.
+        changes: settings to change in it first, by path.
+    """
+    scenario = _unpacked(packed)
+    comparison, refused, problems, broken = None, {}, [], False
+    names = [strategy.name for strategy in scenario.strategies]
+    try:
+        changed = change(scenario, changes, OPTION) if changes else scenario
+        comparison, wrong = compare_each(changed)
+        problems = [problem.to_dict() for each in wrong.values() for problem in each]
+        refused = {name: said(each[0]) for name, each in wrong.items()}
+    except SimparError as error:
+        problems = [problem.to_dict() for problem in error.problems]
+        refused = dict.fromkeys(names, said(error.problems[0]))
+    except Exception as error:  # a fault of ours at one point is no reason to lose the others
+        broken, words = True, f"internal error: {type(error).__name__}: {error}"
+        problems = [Problem("", 0, 0, "", words, "").to_dict()]
+        refused = dict.fromkeys(names, words)
+    return {
+        "comparison": comparison and comparison.to_dict(),
+        "facts": comparison and comparison.facts,
+        "refused": refused,
+        "problems": problems if comparison is None else [],
+        "broken": broken,
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def _unpacked(packed: bytes) -> Scenario:
+    scenario = pickle.loads(packed)
+    assert isinstance(scenario, Scenario), type(scenario)
+    return scenario
+
+
+def _readable(kept: Mapping[str, Any]) -> bool:
+    """Return whether what a store holds is a result; what is not will be simulated anew."""
+    try:
+        Comparison.from_dict(kept["comparison"])
+        return isinstance(kept["facts"], dict) and isinstance(kept["refused"], dict) and "broken" in kept
+    except (InputError, KeyError):
+        return False
+
+
+def _point(changes: Mapping[str, Any], result: Mapping[str, Any]) -> Point:
+    plain = json.loads(json.dumps(result))
+    if plain["comparison"] is None:
+        return Point(changes, None, plain["refused"])
+    comparison = Comparison.from_dict(plain["comparison"])
+    comparison.facts.update(plain["facts"])
+    return Point(changes, comparison, plain["refused"])
+
+
+def _results(
+    scenario: Scenario,
+    settings: Sequence[Mapping[str, Any]],
+    missing: Sequence[int],
+    jobs: int | None,
+    cluster: str | None,
+) -> Iterator[Result]:
+    """Return the result of each of the *missing* points, as they finish."""
+    if cluster is not None:
+        from simpar.study.cluster import results
+
+        yield from results(cluster, scenario, settings, missing)
+        return
+    import joblib
+
+    count = min(jobs or joblib.cpu_count(), len(missing))
+    packed = pickle.dumps(scenario)
+    if count > 1 and len(missing) >= FEW:
+        yield from _in_processes(packed, settings, missing, count)
+        return
+    for number in missing:
+        yield number, simulate_point(packed, settings[number])
+
+
+def numbered(number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:
+    """Return a point's number with its result."""
+    return number, simulate_point(packed, changes)
+
+
+def _in_processes(
+    packed: bytes, settings: Sequence[Mapping[str, Any]], missing: Sequence[int], count: int
+) -> Iterator[Result]:
+    """Return results from *count* processes; those that are killed are started anew, a few times."""
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    left = dict.fromkeys(missing)
+    for _ in range(MOST_RESTARTS):
+        tasks = (delayed(numbered)(number, packed, settings[number]) for number in list(left))
+        try:
+            for number, result in Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1)(
+                tasks
+            ):
+                del left[number]
+                yield number, result
+            return
+        except BrokenProcessPool:
+            continue
+    said = f"worker processes were killed {MOST_RESTARTS} times, with {len(left)} runs to go"
+    raise InputError([Problem("", 0, 0, "", said, "out of memory? try --jobs 1")])

@@ -1,0 +1,84 @@
+"""How long 1,000 variants of the quickstart take on all cores of this machine, and the same command again.
+
+    python tests/benchmarks/whatif.py [--write reports/benchmarks.md] [--jobs N]
+
+The section that it writes takes the place of the one that it wrote before; the rest of the file stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+AXES = (
+    "network.bandwidth=1 Gbit/s:10 Gbit/s:1 Gbit/s",
+    "network.latency=1 us:10 us:1 us",
+    "strategies[ps-sync].servers=1..10",
+)
+"""Ten values each: a thousand points of four strategies."""
+
+HEAD = "## A thousand variants of the quickstart"
+
+
+def once(store: Path, jobs: int | None) -> float:
+    """Return the seconds of one run of the command."""
+    words = [sys.executable, "-m", "simpar", "whatif", "scenarios/quickstart.yaml", "--store", str(store)]
+    words += [word for axis in AXES for word in ("--vary", axis)]
+    words += ["--jobs", str(jobs)] if jobs else []
+    begun = time.perf_counter()
+    subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+def report(jobs: int | None) -> str:
+    """Return the section."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "runs.sqlite"
+        fresh, again = once(store, jobs), once(store, jobs)
+        size = store.stat().st_size
+    lines = [
+        HEAD,
+        "",
+        f"Written by `tests/benchmarks/whatif.py` on {date.today()}: {platform.machine()}, "
+        f"{jobs or os.cpu_count()} processes, load {os.getloadavg()[0]:.1f} at the end. "
+        "`simpar whatif scenarios/quickstart.yaml` with bandwidth x latency x servers, 10 x 10 x 10 points "
+        "of four strategies, 20 steps each.",
+        "",
+        "| | wall time | points a second |",
+        "|---|---:|---:|",
+        f"| a fresh store | {fresh:.1f} s | {1000 / fresh:.1f} |",
+        f"| the same command again | {again:.1f} s | {1000 / again:.0f} |",
+        "",
+        f"The store then has {size / 1e6:.1f} MB. Aim: 60 s fresh on 2 cores.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def put(text: str, section: str) -> str:
+    """Return *text* with *section* in the place of the one of the same head, else at the end."""
+    old = re.compile(rf"{re.escape(HEAD)}\n.*?(?=\n## |\Z)", re.DOTALL)
+    if old.search(text):
+        return old.sub(lambda _: section.rstrip("\n") + "\n", text)
+    return f"{text.rstrip()}\n\n{section}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--jobs", type=int)
+    given = parser.parse_args()
+    section = report(given.jobs)
+    if given.write:
+        old = given.write.read_text(encoding="utf-8") if given.write.exists() else ""
+        given.write.write_text(put(old, section), encoding="utf-8")
+    print(section, end="")
