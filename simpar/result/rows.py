@@ -28,8 +28,8 @@ class Suggestion:
     path: str
     """As ``--set`` takes it: ``strategies[ps-sync].servers``."""
     value: Any
-    step_s: float
-    """The step with it."""
+    step_s: float | None
+    """The step with it; None where it was read back from JSON, which does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,17 @@ class Row:
         if self.step_s is None or self.breakdown is None:
             return None
         return sum(self.breakdown[part] for part in BREAKDOWN if part != "compute_s")
+
+    @classmethod
+    def from_dict(cls, data: object) -> Row:
+        """Return the row that :meth:`to_dict` gave *data* of; what JSON does not have is missing.
+
+        Raises:
+            InputError: *data* is something else.
+        """
+        from simpar.result import saved
+
+        return saved.row(data)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as ``--json`` prints it."""
@@ -276,6 +287,19 @@ class Comparison(Mapping[str, Row]):
             if row.fits:
                 return row
         raise LookupError(f"no strategy of {self.scenario!r} fits in memory")
+
+    @classmethod
+    def from_dict(cls, data: object) -> Comparison:
+        """Return the comparison that :meth:`to_dict` gave *data* of; what JSON does not have is missing.
+
+        So ``facts`` are empty, and no row has a trace (``measured``).
+
+        Raises:
+            InputError: *data* is something else, or of another version.
+        """
+        from simpar.result import saved
+
+        return saved.comparison(data)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as ``simpar compare --json`` prints it."""

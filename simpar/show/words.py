@@ -146,7 +146,8 @@ def helps(found: Bottleneck) -> str:
     words = _HELPS.get(tried.path.rpartition(".")[2], "This would help")
     if tried.value == "hierarchical":
         words = "Summing inside the machines first would help"
-    return f"{words}: try {setting(tried.path, tried.value)} ({duration(tried.step_s)})"
+    with_it = "" if tried.step_s is None else f" ({duration(tried.step_s)})"
+    return f"{words}: try {setting(tried.path, tried.value)}{with_it}"
 
 
 def called(row: Row) -> str:
