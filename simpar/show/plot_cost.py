@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from simpar.result import Comparison, Row
 from simpar.show import words
-from simpar.show.scales import LEAD, MARKERS, Name, Scale, frame, names, scale
+from simpar.show.scales import LEAD, MARKERS, Name, frame, names, scale
 from simpar.show.sheet import (
     COLORS,
     GAP,
@@ -255,6 +255,3 @@ def _draw(axes: Axes, found: Sequence[Dot], best: Sequence[Dot]) -> None:
     y = [dot.usd for dot in best]
     top, right = axes.get_ylim()[1], axes.get_xlim()[1]
     axes.step([x[0], *x, right], [top, *y, y[-1]], where="post", color=GREY, linewidth=1.1, zorder=2)
-
-
-__all__ = ["Dot", "Points", "Scale", "cost", "dots", "front"]

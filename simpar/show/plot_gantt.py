@@ -1,10 +1,10 @@
 """The figure of a timeline (Gantt's): what every device, server and link of one strategy does in a step.
 
-A row is a device, a server's CPU, a link or a channel (``w0 > ps0``: the messages from one machine to another);
-a bar is the time for which something holds it. The thin line below a bar is the time for which it queued
-before. Bars with a frame are on the critical path: what the end of the step waited for.
+A row is a device, a server's CPU, a link or a channel (``w0 > ps0``: the messages from one machine to
+another); a bar is the time for which something holds it. The thin line below a bar is the time for which it
+queued before. Bars with a frame are on the critical path: what the end of the step waited for.
 
-Start with :func:`gantt`; :func:`lanes` says what is drawn. Lengths are inches, font sizes points (72 an inch).
+Start with :func:`gantt`; :func:`lanes` says what is drawn. Lengths are inches, font sizes points.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from simpar.show.sheet import (
     INK,
     MARGIN,
     SMALL,
-    TEXT,
     WIDTH,
     Head,
     Key,
@@ -173,11 +172,13 @@ def lanes(run: Measured, steps: int = 1) -> list[Lane]:
     return found
 
 
-def _place(run: Measured, resource: int) -> tuple[tuple[int, list[tuple[int, str]]], bool, bool, int]:
-    """Return where a resource stands: its machine, then what computes, sends and receives."""
+def _place(run: Measured, resource: int) -> tuple[object, ...]:
+    """Return where a resource stands: its machine, then what computes, sends, receives; the other end."""
     found = run.program.resources[resource]
     computes = found.kind in ("device", "server")
-    return in_natural_order(machine_of(found.name)), not computes, found.name.endswith(".in"), resource
+    other = in_natural_order(found.name.partition(">")[2].partition("#")[0])
+    machine = in_natural_order(machine_of(found.name))
+    return machine, not computes, found.name.endswith(".in"), other, resource
 
 
 def chosen(found: Sequence[Lane], most: int = MOST_ROWS) -> list[Lane]:
@@ -264,10 +265,8 @@ def _framed(sheet: Sheet, x: float, y: float) -> None:
     from matplotlib.patches import Rectangle
 
     place = (x / sheet.width, 1 - (y + 0.05) / sheet.height)
-    frame = Rectangle(
-        place, 0.14 / sheet.width, 0.1 / sheet.height, facecolor="none", edgecolor=INK, linewidth=1
-    )
-    sheet.figure.add_artist(frame)
+    size = 0.14 / sheet.width, 0.1 / sheet.height
+    sheet.figure.add_artist(Rectangle(place, *size, facecolor="none", edgecolor=INK, linewidth=1))
 
 
 def _frame(axes: Axes, length: float, width: float, tall: float, ends: Sequence[float]) -> None:
@@ -302,13 +301,14 @@ def _draw(axes: Axes, lane: Lane, top: float, per_inch: float) -> None:
     for bar in _together(lane.bars, per_inch * _FINE):
         by_color[_work(bar.op)[1]].append((bar.start_s, bar.end_s - bar.start_s))
         if bar.critical:
-            framed.append((bar.start_s, bar.end_s - bar.start_s))
+            framed.append((bar.start_s, bar.end_s))
     y = top + 0.02
     for color, spans in by_color.items():
         edges = 0.4 if len(spans) < 60 else 0.0
         axes.broken_barh(spans, (y, _BAR), facecolor=color, edgecolor="white", linewidth=edges, zorder=3)
     if framed:
-        axes.broken_barh(framed, (y, _BAR), facecolor="none", edgecolor=INK, linewidth=0.8, zorder=4)
+        around = [(start, end - start) for start, end in _union(framed, per_inch * _FINE)]
+        axes.broken_barh(around, (y, _BAR), facecolor="none", edgecolor=INK, linewidth=0.8, zorder=4)
     queued = _union([(bar.ready_s, bar.start_s) for bar in lane.bars if bar.start_s > bar.ready_s])
     if queued:
         spans = [(start, end - start) for start, end in queued]
@@ -332,11 +332,11 @@ def _together(bars: Sequence[Bar], fine_s: float) -> list[Bar]:
     return found
 
 
-def _union(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return *spans* in order, those that touch joined."""
+def _union(spans: Sequence[tuple[float, float]], fine_s: float = 0.0) -> list[tuple[float, float]]:
+    """Return *spans* in order, those joined that touch or are no further apart than *fine_s*."""
     found: list[tuple[float, float]] = []
     for start, end in sorted(spans):
-        if found and start <= found[-1][1]:
+        if found and start <= found[-1][1] + fine_s:
             found[-1] = (found[-1][0], max(found[-1][1], end))
         else:
             found.append((start, end))

@@ -82,10 +82,8 @@ def bins(histogram: dict[int, int], most: int) -> list[tuple[float, float, float
     for stale, count in histogram.items():
         counts[stale // width] = counts.get(stale // width, 0) + count
     whole = sum(histogram.values())
-    return [
-        (number * width - 0.5, (number + 1) * width - 0.5, counts[number] / whole)
-        for number in sorted(counts)
-    ]
+    ascending = sorted(counts)
+    return [(n * width - 0.5, (n + 1) * width - 0.5, counts[n] / whole) for n in ascending]
 
 
 def _figure(result: Comparison) -> Figure:
@@ -93,7 +91,7 @@ def _figure(result: Comparison) -> Figure:
     rows = stale_rows(result)
     most = max(max(row.staleness.max, law(row)) for row in rows if row.staleness)
     across = 1 if len(rows) == 1 else 2 if len(rows) <= 6 else 3
-    left = MARGIN + 0.45
+    left = MARGIN + 0.72
     width = (WIDTH - MARGIN - left - 0.5 * (across - 1)) / across
     titles = [wrapped(printable(row.label), TEXT, width, 3 if across == 3 else 2) for row in rows]
     lines = [rows[at : at + across] for at in range(0, len(rows), across)]
@@ -143,7 +141,7 @@ def _figures(row: Row) -> str:
 def _others(result: Comparison) -> str:
     """Return which strategies are not here, as they are synchronous."""
     others = [row.label for row in result.rows if row.fits and row.staleness is None]
-    return f"without staleness: {', '.join(others)}" if others else ""
+    return f"without staleness: {'; '.join(others)}" if others else ""
 
 
 def _whole(most: int, width: float) -> Scale:

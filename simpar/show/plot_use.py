@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simpar.result import Comparison, Row, Use
 from simpar.show import words
@@ -35,6 +35,7 @@ from simpar.show.sheet import (
     printable,
     wrapped,
 )
+from simpar.show.timeline_lanes import in_natural_order
 from simpar.units import spell
 
 if TYPE_CHECKING:
@@ -88,12 +89,12 @@ def use(result: Comparison, of: str | None = None, format: str = "svg") -> bytes
 
 
 def bars(row: Row) -> list[list[Bar]]:
-    """Return what is drawn of *row*: groups of one kind each, in the order of the program."""
+    """Return what is drawn of *row*: groups of one kind each, workers before servers before machines."""
     limit = row.bottleneck.resource if row.bottleneck else ""
     groups: dict[tuple[str, str, str], list[Bar]] = {}
-    for key, uses in groupby(sorted(enumerate(row.resources), key=_place), key=lambda one: _group(one[1])):
+    for key, uses in groupby(sorted(row.resources, key=_place), key=_group):
         alike: dict[tuple[int, int], list[Use]] = {}
-        for _, one in uses:
+        for one in uses:
             alike.setdefault((round(one.busy_frac / _ALIKE / 2), round(one.bytes)), []).append(one)
         groups[key] = [
             Bar(
@@ -110,13 +111,20 @@ def bars(row: Row) -> list[list[Bar]]:
 
 def _group(use: Use) -> tuple[str, str, str]:
     """Return what one group has in common: kind, whose, and the direction of a link."""
-    return use.kind, words.role_of(use.name), use.name.rpartition(".")[2] if use.kind == "link" else ""
+    return _kind(use), words.role_of(use.name), use.name.rpartition(".")[2] if _kind(use) == "link" else ""
 
 
-def _place(one: tuple[int, Use]) -> tuple[int, str, str, int]:
-    number, use = one
+def _kind(use: Use) -> str:
+    """Return the kind of a resource, which results that were saved know by its name only."""
+    if use.kind:
+        return use.kind
+    return "server" if use.name.endswith(".cpu") else "link" if "." in use.name else "device"
+
+
+def _place(use: Use) -> tuple[int, int, str, str, list[tuple[int, str]]]:
     kind, whose, direction = _group(use)
-    return list(_KINDS).index(kind), whose, direction, number
+    role, natural = in_natural_order(use.name.partition(".")[0])
+    return list(_KINDS).index(kind), role, whose, direction, natural
 
 
 def _shown(groups: Sequence[Sequence[Bar]]) -> tuple[list[list[Bar]], str]:

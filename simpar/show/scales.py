@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simpar.show.sheet import GAP, GREY, GRID, INK, SMALL, TEXT, Sheet, inches
-from simpar.units import spell
+from simpar.units import Kind, spell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,20 @@ LEAD = 0.42
 """Room for the thin lines from where a curve or a point is to its name."""
 
 _LINE = 0.15
+
+_TIMES = tuple(
+    number * unit
+    for unit, numbers in (
+        (1e-9, (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+        (1e-6, (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+        (1e-3, (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+        (1.0, (1, 2, 5, 10, 20, 30)),
+        (60.0, (1, 2, 5, 10, 20, 30)),
+        (3600.0, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)),
+    )
+    for number in numbers
+)
+"""Round times, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ class Scale:
 def scale(
     values: Sequence[float],
     length: float,
-    unit: str = "",
+    unit: Kind | None = None,
     zero: bool = False,
     exact: Sequence[tuple[float, str]] = (),
     high: bool = False,
@@ -62,7 +76,7 @@ def scale(
     """Return the scale on which *values* stand on *length* inches.
 
     Args:
-        unit: what :func:`simpar.units.spell` spells ticks as: ``duration``; plain numbers where it is ''.
+        unit: what :func:`simpar.units.spell` spells ticks as: ``duration``; plain numbers where it is None.
         zero: whether a linear scale begins at 0.
         exact: values and how they are written, which are ticks where there is room for them.
         high: whether the axis stands upright, where ticks need less room.
@@ -78,7 +92,9 @@ def scale(
     if exact:
         wanted = [(value, said) for value, said in exact if value in known]
     else:
-        wanted = [(tick, _said(tick, unit)) for tick in _ticks(low, top, log, length, high)]
+        ticks = _times(low, top, log, length, high) if unit == "duration" else None
+        ticks = _ticks(low, top, log, length, high) if ticks is None else ticks
+        wanted = [(tick, _said(tick, unit)) for tick in ticks]
     found = Scale(low, top, log, (), ())
     shown = _apart(wanted, found, length, high)
     return Scale(low, top, log, tuple(v for v, _ in shown), tuple(said for _, said in shown))
@@ -113,7 +129,19 @@ def _ticks(low: float, high: float, log: bool, length: float, upright: bool) -> 
     return [float(f"{tick:.12g}") for tick in found if low <= tick <= high]
 
 
-def _said(value: float, unit: str) -> str:
+def _times(low: float, high: float, log: bool, length: float, upright: bool) -> list[float] | None:
+    """Return round times from *low* to *high*; None where a linear scale has no step among them."""
+    if log:
+        found = [time for time in _TIMES if low <= time <= high]
+        return found if len(found) >= 2 else None
+    most = max(2, min(8, int(length / (0.4 if upright else 0.8))))
+    step = next((time for time in _TIMES if (high - low) / time <= most), None)
+    if step is None:
+        return None
+    return [step * n for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _said(value: float, unit: Kind | None) -> str:
     if value == 0 or not unit:
         return f"{value:.6g}"
     return spell(value, unit, digits=3)
