@@ -9,6 +9,7 @@ import shlex
 from itertools import takewhile
 
 from simpar.result import Bottleneck, Row
+from simpar.result.changes import Change
 
 _WHOSE = {"ps": "servers'", "n": "machines'", "store": "data store's"}
 """Whose a link is, by the first letters of its name."""
@@ -78,6 +79,19 @@ def usd(amount: float | None) -> str:
 def percent(fraction: float) -> str:
     """Return a fraction in percent, one decimal."""
     return f"{fraction * 100:.1f} %"
+
+
+def change(row: Change) -> str:
+    """Return the change of a step: ``-12.3 %``, ``new``, ``fits now``; '-' where there are no figures.
+
+    What would read as nothing is ``same``.
+    """
+    if row.what:
+        return row.what
+    if row.change_frac is None:
+        return "-"
+    said = f"{row.change_frac * 100:+.1f} %"
+    return "same" if said in ("+0.0 %", "-0.0 %") else said
 
 
 def setting(path: str, value: object) -> str:
