@@ -43,6 +43,8 @@ _HATCHES = ("", "////", "....")
 _BETWEEN = 0.25
 _WORD = 1.2
 _TEXT = 7.0
+_EQUAL = 1 - 1e-9
+"""Share of the most samples per second from which on strategies are equally fast."""
 _NOTHING = "#F2F2F2"
 
 
@@ -71,15 +73,18 @@ def maps(study: StudyLike, live: Sequence[int], of: str | None) -> Figure:
     keys = _keys(study, found)
     head = heading(study, live, keys, more)
     x, y = _Side(study.axes[across]), _Side(study.axes[down])
-    left = MARGIN + 0.26 + y.room
+    left = MARGIN + max(0.26 + y.room, x.room / 2)
     count = 2 if third is None else min(len(found), 2 if len(found) <= 4 else 3)
-    width = (WIDTH - MARGIN - 0.1 - left - _BETWEEN * (count - 1)) / count
+    # What stands at the first and the last cell may be wider than the cell.
+    beyond = max(0.0, x.room - (WIDTH - MARGIN - left - _BETWEEN * count) / count / len(x.texts)) / 2
+    between = max(_BETWEEN, 2 * beyond + 0.1)
+    width = (WIDTH - MARGIN - max(0.1, beyond) - left - between * (count - 1)) / count
     tall = max(0.24 * len(y.texts), min(1.9, 0.5 * len(y.texts)), 0.9) if len(y.texts) <= 20 else 4.0
     lines = math.ceil((2 if third is None else len(found)) / count)
     title = 0.26
     each = title + tall + 0.3
     every = [step for one in found for step in one.steps.values()]
-    scale_room = 0.5 if both else 0.0
+    scale_room = 0.32 if both else 0.0
     top = head.height + 0.02
     sheet = Sheet(WIDTH, top + each * lines + 0.3 + scale_room)
     head.draw(sheet)
@@ -91,7 +96,7 @@ def maps(study: StudyLike, live: Sequence[int], of: str | None) -> Figure:
     )
     for at, (name, one, by_step) in enumerate(draws):
         line, column = divmod(at, count)
-        corner = left + column * (width + _BETWEEN), top + each * line
+        corner = left + column * (width + between), top + each * line
         text = wrapped(printable(name), SMALL, width, 1)[0]
         sheet.text(corner[0], corner[1] + title / 2, text, SMALL, INK)
         axes = sheet.axes(corner[0], corner[1] + title, width, tall)
@@ -135,9 +140,12 @@ class _Side:
 
 
 def winner(study: StudyLike, number: int) -> str | None:
-    """Return the fastest strategy at a point; None where nothing has figures."""
+    """Return the fastest strategy at a point, the first of equals; None where nothing has figures."""
     comparison = study.points[number].comparison
-    return next((row.name for row in comparison.rows if row.step_s), None) if comparison else None
+    rates = (
+        {row.name: row.samples_per_s for row in comparison.rows if row.samples_per_s} if comparison else {}
+    )
+    return next((name for name in study.labels if rates.get(name, 0.0) >= _EQUAL * max(rates.values())), None)
 
 
 def _map(
@@ -256,7 +264,8 @@ def _draw(axes: Axes, one: Map, x: _Side, y: _Side, color: Callable[[float], Any
             lines.append(((column, line + 1), (column + 1, line + 1)))
     for begin, end in lines:
         ends = (begin[0], end[0]), (begin[1], end[1])
-        axes.plot(*ends, color=INK, linewidth=1.6, solid_capstyle="projecting", zorder=4)
+        for color_of, width, order in (("white", 2.8, 4), (INK, 1.6, 5)):
+            axes.plot(*ends, color=color_of, linewidth=width, solid_capstyle="projecting", zorder=order)
 
 
 def _write(

@@ -1,8 +1,8 @@
 """The figure of a study of settings: what suits its axes.
 
 One axis of numbers: a curve a strategy. One of words: a row a value, a mark a strategy. Two axes: a map of
-which strategy is fastest, and of the step; three: such maps side by side (:mod:`simpar.show.plot_maps`). Where
-the axes vary together, or are more than three: a panel an axis, a mark a point. What has one value is in the
+which strategy is fastest, and of the step; three: such maps side by side (:mod:`simpar.show.plot_maps`).
+Where the axes vary together, or are more than three: a panel an axis, a mark a point. What has one value is in the
 head.
 
 Start with :func:`whatif`. Lengths in here are inches, font sizes points (72 an inch).
@@ -47,7 +47,7 @@ _MOST_LABEL = 2.3
 _MOST_PANELS = 8
 """Panels of a study whose axes vary together; of more axes the first."""
 _PANEL = 1.7
-_WORD = 1.1
+_WORD = 0.95
 """Longest word at an axis of words, in inches."""
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 
@@ -312,8 +312,8 @@ def _together(study: StudyLike, live: Sequence[int]) -> Figure:
     head = heading(study, shown, mark_keys(study), more if len(live) > len(shown) else ())
     y_scale = scale(_all_steps(study), _PANEL, "duration", zero=True, high=True)
     left = MARGIN + 0.32 + y_scale.width
-    between = 0.3
-    width = (WIDTH - MARGIN - 0.15 - left - between) / 2
+    between = 0.5
+    width = (WIDTH - MARGIN - 0.2 - left - between) / 2
     lines = math.ceil(len(shown) / 2)
     below = _missing(study)
     each = _PANEL + 0.62
