@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simpar.cli.common import Progress
+from simpar.errors import InputError, Problem
 from simpar.scenario import Scenario
+
+if TYPE_CHECKING:
+    from simpar.study.machines import Machines
+    from simpar.study.scale import Scaling
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,16 @@ class Answer:
     """The page; None where there is none."""
 
 
-def comparison(scenario: Scenario, advise: bool, by: str, progress: Progress) -> Answer:
+@dataclass(frozen=True)
+class Picture:
+    """What ``--figure``, ``--of`` and ``--by`` say is to be drawn."""
+
+    figure: str = "bars"
+    of: str | None = None
+    by: str = "time"
+
+
+def comparison(scenario: Scenario, advise: bool, picture: Picture, progress: Progress) -> Answer:
     """Rank the strategies."""
     from simpar.study.compare import compare
 
@@ -42,9 +56,10 @@ def comparison(scenario: Scenario, advise: bool, by: str, progress: Progress) ->
         return comparison(result)
 
     def plot(format: str) -> bytes:
-        from simpar.show.plot import comparison
+        from simpar.show.figures import draw, why_not
 
-        return comparison(result, format, by)
+        _refuse(why_not(result, picture.figure, picture.of))
+        return draw(result, picture.figure, format, of=picture.of, by=picture.by)
 
     def trace(compressed: bool) -> bytes:
         from simpar.show.timeline import comparison
@@ -60,7 +75,9 @@ def comparison(scenario: Scenario, advise: bool, by: str, progress: Progress) ->
     return Answer(fits, table, result.to_dict, result.to_csv, plot, trace, html)
 
 
-def scaling(scenario: Scenario, axis: str, values: Sequence[int], progress: Progress) -> Answer:
+def scaling(
+    scenario: Scenario, axis: str, values: Sequence[int], picture: Picture, progress: Progress
+) -> Answer:
     """Compare at each number of workers."""
     from simpar.study.scale import scale
 
@@ -72,6 +89,8 @@ def scaling(scenario: Scenario, axis: str, values: Sequence[int], progress: Prog
         return scaling(result)
 
     def plot(format: str) -> bytes:
+        if picture.figure == "cost":
+            return _cost(result, format)
         from simpar.show.plot_scale import scaling
 
         return scaling(result, format)
@@ -79,7 +98,7 @@ def scaling(scenario: Scenario, axis: str, values: Sequence[int], progress: Prog
     return Answer(result.fastest is not None, table, result.to_dict, result.to_csv, plot)
 
 
-def devices(scenario: Scenario, names: Sequence[str], progress: Progress) -> Answer:
+def devices(scenario: Scenario, names: Sequence[str], picture: Picture, progress: Progress) -> Answer:
     """Compare on one device after another."""
     from simpar.study.machines import machines
 
@@ -91,8 +110,43 @@ def devices(scenario: Scenario, names: Sequence[str], progress: Progress) -> Ans
         return machines(result)
 
     def plot(format: str) -> bytes:
+        if picture.figure == "cost":
+            return _cost(result, format)
         from simpar.show.plot_machines import machines
 
         return machines(result, format)
 
     return Answer(result.fastest is not None, table, result.to_dict, result.to_csv, plot)
+
+
+def two(before: str, after: str) -> Answer:
+    """Say what changed between two results that were saved."""
+    from simpar.result.changes import changes
+
+    result = changes(before, after)
+
+    def table() -> str:
+        from simpar.show.table_two import two
+
+        return two(result)
+
+    def plot(format: str) -> bytes:
+        from simpar.show.plot_two import two
+
+        return two(result, format)
+
+    return Answer(True, table, result.to_dict, result.to_csv, plot)
+
+
+def _cost(result: Scaling | Machines, format: str) -> bytes:
+    """Draw money against time at all points of a study."""
+    from simpar.show.plot_cost import cost, dots
+
+    _refuse("" if dots(result) else "nothing has a price")
+    return cost(result, format)
+
+
+def _refuse(why: str) -> None:
+    """Raise *why* a figure cannot be drawn, if there is a reason."""
+    if why:
+        raise InputError([Problem("", 0, 0, "--figure", why, "draw another")])

@@ -16,6 +16,7 @@ from simpar.cli.common import (
     set_option,
 )
 from simpar.errors import InputError, Problem, one_line
+from simpar.units import shown
 
 if TYPE_CHECKING:
     from simpar.cli.answers import Answer
@@ -32,11 +33,14 @@ HTML_ENDINGS = (".html", ".htm")
         "simpar compare scenarios/quickstart.yaml",
         "simpar compare scenarios/quickstart.yaml --set network.bandwidth='100 Gbit/s'",
         "simpar compare scenarios/quickstart.yaml --plot quickstart.svg --trace quickstart.json.gz",
+        "simpar compare scenarios/quickstart.yaml --plot step.svg --figure gantt --of ps-sync",
         "simpar compare scenarios/how-many-workers.yaml --scale workers=1:64:x2 --plot scaling.svg",
         "simpar compare scenarios/which-device.yaml --devices v100,a100-80,h100 --plot devices.svg",
+        "simpar compare before.json after.json --plot change.svg",
     ),
 )
 @SCENARIO
+@click.argument("after", metavar="[AFTER.json]", required=False)
 @set_option
 @click.option("--steps", type=int, metavar="N", help="steps to measure after the warm-up (run.steps)")
 @click.option("--seed", type=int, metavar="N", help="seed of everything drawn at random (run.seed)")
@@ -48,6 +52,12 @@ HTML_ENDINGS = (".html", ".htm")
 )
 @click.option("--devices", metavar="NAMES", help="compare on each of several devices: v100,a100-80,h100")
 @click.option("--plot", metavar="FILE", help="write a figure: .svg, .png or .pdf")
+@click.option(
+    "--figure", metavar="NAME", help="what --plot draws: bars, gantt, use, staleness or cost  [default: bars]"
+)
+@click.option(
+    "--of", metavar="STRATEGY", help="the strategy of --figure gantt or use  [default: the fastest]"
+)
 @click.option("--by", metavar="time|money", help="what the bars of --plot measure  [default: time]")
 @click.option("--csv", metavar="FILE", help="write the figures as .csv; units are in the header")
 @click.option("--trace", metavar="FILE", help="write a timeline for ui.perfetto.dev: .json.gz or .json")
@@ -55,6 +65,7 @@ HTML_ENDINGS = (".html", ".htm")
 @click.option("--no-advice", is_flag=True, help="do not look for settings that would help")
 def command(
     scenario: str,
+    after: str | None,
     overrides: list[tuple[str, str]],
     steps: int | None,
     seed: int | None,
@@ -62,6 +73,8 @@ def command(
     scale: str | None,
     devices: str | None,
     plot: str | None,
+    figure: str | None,
+    of: str | None,
     by: str | None,
     csv: str | None,
     trace: str | None,
@@ -72,6 +85,7 @@ def command(
 
     Times are simulated; nothing is trained. With --scale every strategy is compared at each number of
     workers, and the table says where it stops paying; with --devices on each device, in time and money.
+    Two files that --json printed are put side by side: what changed, strategy by strategy.
     Exit status 1 when no strategy fits in memory, 2 when the input is wrong.
     """
     from simpar.scenario import load
@@ -79,6 +93,21 @@ def command(
     from simpar.study.machines import name_problems
     from simpar.study.scale import read_axis
 
+    if after is not None:
+        given = {
+            "--set": bool(overrides),
+            "--steps": steps is not None,
+            "--seed": seed is not None,
+            "--scale": scale is not None,
+            "--devices": devices is not None,
+            "--figure": figure is not None,
+            "--of": of is not None,
+            "--by": by is not None,
+            "--trace": trace is not None,
+            "--html": html is not None,
+            "--no-advice": no_advice,
+        }
+        return _two(scenario, after, [option for option, there in given.items() if there], as_json, plot, csv)
     outputs = (
         ("--plot", plot, PLOT_ENDINGS),
         ("--csv", csv, CSV_ENDINGS),
@@ -86,6 +115,7 @@ def command(
         ("--html", html, HTML_ENDINGS),
     )
     wrong = _clashes(scale, devices, plot, by, trace, html)
+    wrong += _figure_clashes(figure or "bars", figure is not None, of, by, plot, scale, devices)
     for option, path, endings in outputs:
         if path is not None:
             found = (check_writable(path, endings, option), not_the_input(scenario, path, option))
@@ -104,19 +134,22 @@ def command(
         loaded = load(scenario, set=settings)
     except InputError as error:
         raise InputError([*wrong, *error.problems]) from None
+    wrong += _no_strategy(of, [one.name for one in loaded.strategies])
     if wrong:
         raise InputError(wrong)
 
     from simpar.cli import answers
 
+    picture = answers.Picture(figure or "bars", of, by or "time")
+
     progress = Progress()
     try:
         if axis is not None:
-            answer = answers.scaling(loaded, *axis, progress)
+            answer = answers.scaling(loaded, *axis, picture, progress)
         elif devices is not None:
-            answer = answers.devices(loaded, names, progress)
+            answer = answers.devices(loaded, names, picture, progress)
         else:
-            answer = answers.comparison(loaded, not no_advice, by or "time", progress)
+            answer = answers.comparison(loaded, not no_advice, picture, progress)
     finally:
         progress.clear()
     return _give(answer, as_json, plot, csv, trace, html)
@@ -148,6 +181,74 @@ def _clashes(
         fix = f"leave {study} or --by out" if study else "add --plot FILE.svg"
         problems.append(Problem("", 0, 0, "--by", said, fix))
     return problems
+
+
+def _figure_clashes(
+    figure: str,
+    asked: bool,
+    of: str | None,
+    by: str | None,
+    plot: str | None,
+    scale: str | None,
+    devices: str | None,
+) -> list[Problem]:
+    """Return what is wrong with ``--figure`` and ``--of``."""
+    from simpar.scenario.words import did_you_mean
+    from simpar.show.figures import FIGURES, OF_ONE
+
+    def problem(option: str, said: str, fix: str) -> Problem:
+        return Problem("", 0, 0, option, said, fix)
+
+    if figure not in FIGURES:
+        return [problem("--figure", f"unknown figure {shown(figure)}", did_you_mean(figure, tuple(FIGURES)))]
+    problems = []
+    study = "--scale" if scale is not None else "--devices" if devices is not None else ""
+    if asked and plot is None:
+        problems.append(problem("--figure", "does nothing without --plot", "add --plot FILE.svg"))
+    elif asked and study and figure != "cost":
+        said = f"{figure} shows one comparison, and {study} makes several"
+        problems.append(problem("--figure", said, f"leave {study} or --figure out, or write --figure cost"))
+    if asked and by is not None and figure != "bars" and not study:
+        problems.append(problem("--by", f"does nothing beside --figure {figure}", "leave one of them out"))
+    if of is not None and figure not in OF_ONE:
+        said = f"does nothing beside --figure {figure}" if asked else "does nothing without --figure"
+        problems.append(problem("--of", said, f"write --figure {' or '.join(OF_ONE)}"))
+    return problems
+
+
+def _no_strategy(of: str | None, names: list[str]) -> list[Problem]:
+    """Return the problem of a strategy that the scenario does not have."""
+    from simpar.scenario.words import did_you_mean
+
+    if of is None or of in names:
+        return []
+    return [Problem("", 0, 0, "--of", f"unknown strategy {shown(of)}", did_you_mean(of, tuple(names)))]
+
+
+def _two(before: str, after: str, beside: list[str], as_json: bool, plot: str | None, csv: str | None) -> int:
+    """Put two saved results side by side.
+
+    Args:
+        beside: options that say nothing here.
+    """
+    from simpar.cli import answers
+    from simpar.show.files import check_writable
+
+    wrong = [
+        Problem("", 0, 0, option, "does nothing beside two results", "leave it out") for option in beside
+    ]
+    for option, path, endings in (("--plot", plot, PLOT_ENDINGS), ("--csv", csv, CSV_ENDINGS)):
+        if path is not None:
+            found = [check_writable(path, endings, option)]
+            found += [not_the_input(given, path, option) for given in (before, after)]
+            wrong += [problem for problem in found if problem]
+    try:
+        answer = answers.two(before, after)
+    except InputError as error:
+        raise InputError([*wrong, *error.problems]) from None
+    if wrong:
+        raise InputError(wrong)
+    return _give(answer, as_json, plot, csv, None, None)
 
 
 def _give(

@@ -108,7 +108,7 @@ class _Measure:
 
 def _in_time(result: Comparison) -> _Measure:
     rows = result.rows
-    scale, unit, digits = _unit(max(map(_far_s, rows), default=0.0))
+    scale, unit, digits = axis_of_time(max(map(_far_s, rows), default=0.0))
     return _Measure(
         rows,
         {row.name: scale for row in rows if row.step_s},
@@ -136,14 +136,14 @@ def _in_money(result: Comparison) -> _Measure:
     return _Measure(rows, per_s, ends, f"cost of {what} (USD)", "at each bar: cost, step")
 
 
-def _step_time(seconds: float, scale: float, unit: str, digits: int) -> str:
+def step_time(seconds: float, scale: float, unit: str, digits: int) -> str:
     """Return a step as it stands at its bar; in a unit of its own where the column's leaves no figures."""
     if seconds * scale * 10**digits < 100:
         return spell(seconds, "duration", digits=3)
     return f"{words.grouped(seconds * scale, digits)} {unit}"
 
 
-def _unit(longest_s: float) -> tuple[float, str, int]:
+def axis_of_time(longest_s: float) -> tuple[float, str, int]:
     """Return (units a second, unit, decimals) for steps up to *longest_s*."""
     if longest_s >= 10:
         scale, unit = 1.0, "s"
@@ -263,7 +263,7 @@ def _end(row: Row, scale: float, unit: str, digits: int) -> list[tuple[str, str]
         if row.memory_limit_bytes is not None:
             said += f" of {spell(row.memory_limit_bytes, 'size')}"
         return [(said, ALARM)]
-    said = _step_time(row.step_s, scale, unit, digits)
+    said = step_time(row.step_s, scale, unit, digits)
     rest = f", {words.percent(row.efficiency)}" if row.efficiency is not None else ""
     if row.staleness is not None:
         rest += f", {row.staleness.mean:.1f} updates stale"

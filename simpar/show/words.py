@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from simpar.result import Bottleneck, Row
+from simpar.result.changes import Change
 
 _WHOSE = {"ps": "servers'", "n": "machines'", "store": "data store's"}
 """Whose a link is, by the first letters of its name."""
@@ -88,6 +89,19 @@ def counted(number: int, thing: str) -> str:
     ('1 step', '20 steps')
     """
     return f"{grouped(number)} {thing}" + ("" if number == 1 else "s")
+
+
+def change(row: Change) -> str:
+    """Return the change of a step: ``-12.3 %``, ``new``, ``fits now``; '-' where there are no figures.
+
+    What would read as nothing is ``same``.
+    """
+    if row.what:
+        return row.what
+    if row.change_frac is None:
+        return "-"
+    said = f"{row.change_frac * 100:+.1f} %"
+    return "same" if said in ("+0.0 %", "-0.0 %") else said
 
 
 def setting(path: str, value: object) -> str:
