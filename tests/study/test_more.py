@@ -139,6 +139,13 @@ def test_where_only_a_few_steps_are_simulated_the_answer_is_the_same(look, monke
         assert one.gain_frac == pytest.approx(other.gain_frac, abs=1e-9)
 
 
+def test_many_workers_in_closed_form_are_not_too_many_to_simulate(look):
+    """256 workers are a few hundred tasks, not 256 x 256 messages."""
+    found = look("allreduce", workers=256, run={"collectives": "closed_form"})
+    assert found.not_tried == []
+    assert found.helps[0].has_effect
+
+
 def test_a_mean_that_is_a_time_says_nothing_of_other_batches(scene):
     scenario = scene("allreduce", variation={"compute": {"kind": "lognormal", "mean": "3 s", "cv": 0.1}})
     found = simpar.explain(scenario, "allreduce")
