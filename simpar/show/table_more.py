@@ -205,19 +205,21 @@ def _helps(found: More) -> list[str]:
             [one.path, _LEVERS[one.path], f"step {_change(one)}", words.duration(one.step_s)]
             for one in effective
         ]
-        lines += columns(table, left=2)
+        lines += columns(table, left=3)
     without = [f"{_LEVERS[one.path]} ({one.path})" for one in found.helps if not one.has_effect]
     if without:
         lines.append(f"  without effect: {', '.join(without)}")
     if found.not_tried:
-        lines.append(f"  not tried, too much to simulate here: {', '.join(found.not_tried)}")
+        lines.append(
+            f"  not tried, too much to simulate here or beyond its bounds: {', '.join(found.not_tried)}"
+        )
     return lines
 
 
 def _change(one: Help) -> str:
     """Return by how much a step gets shorter or longer."""
     if abs(one.gain_frac) < SMALL:
-        return "< 0.05 %" if one.gain_frac > 0 else "+ < 0.05 %"
+        return "by < 0.05 %"
     return f"{-100 * one.gain_frac:+.1f} %"
 
 

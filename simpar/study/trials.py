@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from simpar.errors import FitError, SimparError
 from simpar.result import Measured
-from simpar.scenario import RunSpec
+from simpar.scenario import AllreduceOptions, RunSpec
 from simpar.simulate import simulate
 from simpar.strategies import KINDS, Setting
 from simpar.strategies.variation import is_random, vary
@@ -69,7 +69,7 @@ class Trials:
         iterations = warmup + steps
         run: RunSpec = setting.scenario.run.model_copy(update={"warmup": warmup, "steps": steps})
         setting = replace(setting, scenario=replace(setting.scenario, run=run))
-        if least_messages(setting) * iterations > self.left:
+        if _least_tasks(setting) * iterations > self.left:
             raise TooLargeError("too much to simulate")
         program = KINDS[setting.strategy.kind](setting)
         instances = len(program) * iterations
@@ -96,3 +96,13 @@ def steps_alike(setting: Setting) -> bool:
     asynchronous = setting.strategy.kind in ("ps-async", "ps-ssp")
     has_store = setting.scenario.data.store_bandwidth is not None  # no later batch holds up the last steps
     return not (asynchronous or has_store or is_random(setting.scenario))
+
+
+def _least_tasks(setting: Setting) -> int:
+    """Return how many tasks an iteration has at least, before its program is written down."""
+    options, workers = setting.strategy.options, setting.cluster.workers
+    if isinstance(options, AllreduceOptions):
+        by_message = setting.scenario.run.collectives == "messages"
+        return workers * (workers if by_message and options.algorithm in ("ring", "direct") else 1)
+    merged = setting.cluster.devices_per_node if getattr(options, "local_merge", False) else 1
+    return least_messages(setting) // merged

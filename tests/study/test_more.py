@@ -46,7 +46,7 @@ ODD = {
         ["ps-async", "ps-sync"],
         {
             "workers": 3,
-            "variation": {"compute": {"kind": "lognormal", "cv": 0.3}, "replications": 3},
+            "variation": {"compute": {"kind": "lognormal", "mean": 1, "cv": 0.3}, "replications": 3},
         },
     ),
     "gathering": ([{"ps-async": {"trigger": {"count": 2}}}, "ps-sync"], {"workers": 4}),
@@ -78,7 +78,7 @@ def test_the_same_question_has_the_same_answer(look, name):
 def test_what_is_asked_of_a_varying_run_has_the_draws_of_the_median_one(look):
     """Compute is all there is: 10 % faster devices with the same draws save exactly their share."""
     strategies = ["single"]
-    found = look(*strategies, workers=1, variation={"compute": {"kind": "lognormal", "cv": 0.3}})
+    found = look(*strategies, workers=1, variation={"compute": {"kind": "lognormal", "mean": 1, "cv": 0.3}})
     assert found.helps[0].path == "cluster.speed"
     assert found.helps[0].gain_frac == pytest.approx(1 - 1 / 1.1, rel=1e-9)
 
@@ -121,7 +121,9 @@ def test_what_is_too_much_to_simulate_is_left_open_and_said(look, monkeypatch):
     assert found.servers is None
     assert found.batch.batch is None
     text = table_more.more(found)
-    assert "not tried, too much to simulate here: cluster.speed, network.bandwidth" in text
+    assert (
+        "not tried, too much to simulate here or beyond its bounds: cluster.speed, network.bandwidth" in text
+    )
     assert "Enough servers: not tried, too much to simulate here." in text
 
 
@@ -135,6 +137,13 @@ def test_where_only_a_few_steps_are_simulated_the_answer_is_the_same(look, monke
     for one, other in zip(few.helps, whole.helps, strict=True):
         assert one.path == other.path
         assert one.gain_frac == pytest.approx(other.gain_frac, abs=1e-9)
+
+
+def test_many_workers_in_closed_form_are_not_too_many_to_simulate(look):
+    """256 workers are a few hundred tasks, not 256 x 256 messages."""
+    found = look("allreduce", workers=256, run={"collectives": "closed_form"})
+    assert found.not_tried == []
+    assert found.helps[0].has_effect
 
 
 def test_a_mean_that_is_a_time_says_nothing_of_other_batches(scene):
