@@ -1,5 +1,6 @@
 """The report: complete, escaped, in order, and nothing in it that a browser would fetch."""
 
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -199,7 +200,8 @@ def test_every_preset_figure_has_its_source_its_address_and_its_day():
 
 
 def test_money_and_spread_have_their_parts(tmp_path):
-    extra = "prices: {device: 3.60 USD/h}\nvariation: {compute: {kind: lognormal, mean: 1, cv: 0.1}, replications: 3}\n"
+    extra = "prices: {device: 3.60 USD/h}\n"
+    extra += "variation: {compute: {kind: lognormal, mean: 1, cv: 0.1}, replications: 3}\n"
     file = written(tmp_path, extra=extra)
     page = Page(page_of(file))
     assert "7.20" in page.one("section", id="money")["text"]  # two devices
@@ -301,7 +303,7 @@ def test_what_is_no_figure_is_refused(data):
 def test_the_timeline_is_the_median_step_of_each_strategy(page):
     data = json.loads(page.one("script", id="timelines")["text"])
     by_name = {one["name"]: one for one in data}
-    # Two passes of 60 and 120 ms; 8 workers push 102,228,128 bytes to two servers of 3.125 GB/s and pull them.
+    # Two passes of 60 and 120 ms; 8 workers push 102,228,128 bytes to two servers of 3.125 GB/s, and pull.
     step_s = 0.18 + 2 * (8 * 102_228_128 / 2 / 3.125e9 + 5e-6)
     sync = by_name["ps-sync"]
     assert sync["span_ns"] == pytest.approx(step_s * 1e9, rel=1e-6)
@@ -317,7 +319,7 @@ def test_bars_of_a_lane_do_not_overlap(page):
     for one in json.loads(page.one("script", id="timelines")["text"]):
         for lane in range(len(one["lanes"])):
             bars = [bar for bar in one["bars"] if bar[0] == lane]
-            for before, after in zip(bars, bars[1:], strict=False):
+            for before, after in itertools.pairwise(bars):
                 assert before[1] + before[2] <= after[1]
 
 

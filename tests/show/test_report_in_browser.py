@@ -1,4 +1,4 @@
-"""The report in a real browser: it sorts, it zooms, it switches its colours, and it asks nobody for anything."""
+"""The report in a real browser: it sorts, it zooms, it switches colours, and it asks nobody for anything."""
 
 from pathlib import Path
 
