@@ -247,11 +247,8 @@ def test_no_folder_of_this_machine_is_in_it(tmp_path):
 
 
 def test_names_are_text_wherever_they_stand(tmp_path):
-    file = written(
-        tmp_path,
-        name=HOSTILE,
-        strategies=f'  - allreduce: {{algorithm: ring, name: "{HOSTILE}"}}\n  # </script><b onclick=x>&amp;\n',
-    )
+    strategies = f'  - allreduce: {{algorithm: ring, name: "{HOSTILE}"}}\n  # </script><b onclick=x>&amp;\n'
+    file = written(tmp_path, name=HOSTILE, strategies=strategies)
     page = Page(page_of(file))
     assert page.open == []
     assert page.one("h1")["text"] == HOSTILE
