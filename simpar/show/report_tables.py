@@ -153,7 +153,7 @@ def _histogram(row: Row) -> Cell:
         count = sum(number for stale, number in counts.items() if first <= stale <= last)
         if count:
             said.append(f"{first if first == last else f'{first} to {last}'}: {words.percent(count / whole)}")
-    return Cell(", ".join(said))
+    return Cell(", ".join(said), row.staleness.mean)
 
 
 def memory(rows: Sequence[Row]) -> Table:

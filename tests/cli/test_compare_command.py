@@ -105,6 +105,7 @@ def test_same_seed_same_bytes_under_any_hash_seed(tmp_path):
     outputs, files = set(), set()
     for seed in ("0", "1"):
         plot, trace = tmp_path / f"{seed}.svg", tmp_path / f"{seed}.json.gz"
+        report = tmp_path / f"{seed}.html"
         done = simpar(
             "compare",
             QUICKSTART,
@@ -113,11 +114,13 @@ def test_same_seed_same_bytes_under_any_hash_seed(tmp_path):
             plot,
             "--trace",
             trace,
+            "--html",
+            report,
             env={"PYTHONHASHSEED": seed, "PATH": ""},
         )
         assert done.returncode == 0, done.stderr
         outputs.add(done.stdout)
-        files.add((plot.read_bytes(), trace.read_bytes()))
+        files.add((plot.read_bytes(), trace.read_bytes(), report.read_bytes()))
     assert len(outputs) == 1
     assert len(files) == 1
 
@@ -130,6 +133,34 @@ def test_plot_and_trace_are_written_and_can_be_read(tmp_path):
     assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
     events = json.loads(gzip.decompress((tmp_path / "t.json.gz").read_bytes()))["traceEvents"]
     assert events
+
+
+def test_a_report_is_written_whole_and_says_so(tmp_path):
+    report = tmp_path / "report.html"
+    done = simpar("compare", QUICKSTART, "--html", report)
+    assert done.returncode == 0
+    assert done.stderr == f"wrote {report}\n"
+    assert report.read_text().startswith("<!doctype html>")
+    assert report.read_text().endswith("</html>\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--html", "no/such/report.html"), "--html: the folder no/such does not exist"),
+        (("--html", "report.txt"), "--html: report.txt has no ending that says what to write"),
+        (("--html", ""), "--html: the name of the file is empty"),
+        (("--html", "r.html", "--scale", "workers=1..2"), "--html: a report shows one comparison"),
+        (("--html", "r.html", "--devices", "v100"), "--html: a report shows one comparison"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_in_a_line(words, said):
+    done = simpar("compare", QUICKSTART, *words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+    assert not (ROOT / "r.html").exists()
 
 
 def test_steps_and_set_change_the_run():
