@@ -160,6 +160,19 @@ class Measured:
         return self.share * int(np.count_nonzero(inside))
 
     @cached_property
+    def slowing_frac(self) -> float:
+        """By what share asynchronous training is slower in the second half of the time than in the first.
+
+        Workers that start apart meet no queues at first, or push all at once; what they keep to comes later.
+        """
+        if not self.is_async:
+            return 0.0
+        ends, middle = self.update_s, 0.5 * (self.since_s + self.until_s)
+        first = np.count_nonzero((ends > self.since_s) & (ends <= middle))
+        second = np.count_nonzero((ends > middle) & (ends <= self.until_s))
+        return float(1.0 - second / first) if first else 0.0
+
+    @cached_property
     def steps(self) -> float:
         """Steps measured; not a whole number for asynchronous training."""
         return self.gradients / self.workers

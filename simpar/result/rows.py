@@ -100,6 +100,8 @@ class Row:
     resources: tuple[Use, ...] = ()
     usd_per_hour: float | None = None
     """Of all its workers and servers together; None where a price is missing."""
+    epoch_s: float | None = None
+    """Seconds of going once through all records; None where the scenario does not say how many there are."""
     usd_per_epoch: float | None = None
     """None, too, where the scenario does not say how many records an epoch has."""
     intervals: Mapping[str, Interval] | None = None
@@ -183,6 +185,7 @@ class Row:
             ],
             "memory_bytes": self.memory_bytes,
             "memory": dict(self.memory),
+            "epoch_s": self.epoch_s,
             "usd_per_hour": self.usd_per_hour,
             "usd_per_epoch": self.usd_per_epoch,
             "usd_per_step": self.usd_per_step,
@@ -200,7 +203,7 @@ CSV_HEADER = (
     *("rank", "name", "kind", "label", "fits", "workers"),
     *_FIGURES,
     *BREAKDOWN,
-    *("staleness_mean", "memory_bytes"),
+    *("staleness_mean", "memory_bytes", "epoch_s"),
     *_MONEY,
     *(f"step_s_{one}" for one in _PERCENTILES),
 )
@@ -217,6 +220,7 @@ def csv_cells(row: Row) -> list[Any]:
         *(parts.get(part) for part in BREAKDOWN),
         row.staleness.mean if row.staleness else None,
         row.memory_bytes,
+        row.epoch_s,
         *(getattr(row, figure) for figure in _MONEY),
         *(getattr(steps, one, None) for one in _PERCENTILES),
     ]

@@ -80,6 +80,7 @@ def row(data: object, path: str = "") -> Row:
         bottleneck=_bottleneck(one.inner("bottleneck")),
         staleness=one.maybe_inner("staleness", _staleness),
         resources=tuple(_uses(one)),
+        epoch_s=one.maybe("epoch_s", float),
         usd_per_hour=one.maybe("usd_per_hour", float),
         usd_per_epoch=one.maybe("usd_per_epoch", float),
         intervals=one.maybe_inner("intervals", _intervals),

@@ -5,7 +5,7 @@ Quantities come out in SI units (seconds, bytes, bytes per second, FLOP). Start 
 """
 
 from simpar.scenario.json_schema import json_schema
-from simpar.scenario.loading import change, load, load_profile
+from simpar.scenario.loading import change, change_each, load, load_profile
 from simpar.scenario.model import LayerSpec, ModelSpec, ProfileFile
 from simpar.scenario.options import (
     KINDS,
@@ -55,6 +55,7 @@ __all__ = [
     "Strategy",
     "ValidateSpec",
     "change",
+    "change_each",
     "json_schema",
     "load",
     "load_profile",

@@ -29,7 +29,8 @@ def json_schema() -> dict[str, Any]:
     trigger = definitions["PsAsyncOptions"]["properties"]["trigger"]
     trigger["anyOf"] = [{"enum": ["drain"]}, {"$ref": "#/$defs/TriggerSpec"}, {"type": "null"}]
     del cluster["required"]
-    cluster["oneOf"] = [{"required": ["workers"]}, {"required": ["nodes"]}]
+    cluster["anyOf"] = [{"required": [key]} for key in ("workers", "nodes", "instance")]
+    cluster["not"] = {"required": ["workers", "nodes"]}
     properties: dict[str, Any] = {
         "name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Title of the tables."},
         **{key: {"$ref": f"#/$defs/{model.__name__}"} for key, model in SECTIONS.items()},

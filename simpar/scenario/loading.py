@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import os
+import re
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from simpar.errors import InputError
+from simpar.errors import InputError, Problem
 from simpar.scenario.checks import check_all, check_layers
 from simpar.scenario.fields import Name, Strict
 from simpar.scenario.later import LATER_KINDS
@@ -145,6 +147,45 @@ def named_files(data: dict[str, Any]) -> list[str]:
         given = variation.get(key) if isinstance(variation, dict) else None
         names += [given.get("file")] if isinstance(given, dict) else []
     return [name for name in names if isinstance(name, str) and name]
+
+
+def change_each(
+    scenario: Scenario, set: Overrides, option: str = OPTION
+) -> tuple[Scenario, dict[str, list[Problem]]]:
+    """Return *scenario* changed as :func:`change` does, without strategies that do not go with the change.
+
+    Returns the problems of those, too, by the strategy's name.
+
+    Raises:
+        InputError: something else is wrong, or no strategy is left.
+    """
+    try:
+        return change(scenario, set, option), {}
+    except InputError as error:
+        wrong: dict[int, list[Problem]] = {}
+        for problem in error.problems:
+            of_one = _OF_A_STRATEGY.match(problem.path)
+            if of_one is None:
+                raise
+            wrong.setdefault(int(of_one[1]), []).append(problem)
+        names = {one.index: one.name for one in scenario.strategies}
+        if not names.keys() - wrong.keys():
+            raise
+    written, data = scenario.written, copy.deepcopy(scenario.written.data)
+    kept = [(index, name) for index, name in names.items() if index not in wrong]
+    items = [(data["strategies"][index], name) for index, name in kept]
+    # Each keeps its name, which would follow from its place among others of its kind.
+    data["strategies"] = [
+        {item: {"name": name}}
+        if isinstance(item, str)
+        else {kind: {**(options or {}), "name": name} for kind, options in item.items()}
+        for item, name in items
+    ]
+    less = replace(scenario, written=replace(written, data=data))
+    return change(less, set, option), {names[index]: found for index, found in wrong.items()}
+
+
+_OF_A_STRATEGY = re.compile(r"strategies\[([0-9]+)\]")
 
 
 def load_profile(path: str | os.PathLike[str], *, shown_as: str | None = None) -> ProfileFile:

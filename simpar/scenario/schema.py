@@ -137,6 +137,8 @@ def devices_per_node(cluster: Mapping[str, Any]) -> int | None:
 def count_workers(cluster: Mapping[str, Any]) -> int | None:
     """Return the workers of a raw section ``cluster``, one a device; None where they are wrong or missing."""
     workers, nodes, per_node = cluster.get("workers"), cluster.get("nodes"), devices_per_node(cluster)
+    if nodes is None and cluster.get("instance") is not None:
+        nodes = 1
     if workers is None and _is_count(nodes) and per_node is not None:
         return nodes * per_node
     return workers if _is_count(workers) else None
@@ -187,7 +189,8 @@ class ClusterSpec(Strict):
         if not isinstance(data, dict):
             return data
         data = dict(data)
-        if data.get("workers") is None and data.get("nodes") is not None:
+        machines = data.get("nodes") is not None or data.get("instance") is not None
+        if data.get("workers") is None and machines:
             data["workers"] = count_workers(data) or 1
         if data.get("instance") is not None:
             data.setdefault("device", {})

@@ -99,7 +99,9 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
     ]
     priced = any(row.usd_per_hour is not None for row in rows)
     by_epoch = any(row.usd_per_epoch is not None for row in rows)
+    epochs = any(row.epoch_s is not None for row in rows)
     header += [_EXTRA[part] for part in extra] + (["memory"] if limited else []) + ["staleness"]
+    header += ["epoch"] if epochs else []
     header += ["USD/h", "USD/epoch" if by_epoch else f"USD/million {result.facts['unit']}"] if priced else []
     table = [header]
     for row in rows:
@@ -123,8 +125,10 @@ def _ranked(result: Comparison, rows: list[Row]) -> list[str]:
             for part in extra
         ]
         if limited:
-            cells.append(spell(row.memory_bytes, "size", digits=3))
+            cells.append(words.memory(row))
         cells.append(f"{row.staleness.mean:.1f} updates" if row.staleness else "-")
+        if epochs:
+            cells.append("-" if row.epoch_s is None else words.long_time(row.epoch_s))
         if priced:
             much = row.usd_per_epoch if by_epoch else row.usd_per_million_samples
             cells += [words.usd(row.usd_per_hour), words.usd(much)]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simpar.result import Row
-from simpar.result.labels import size
 from simpar.show import words
 from simpar.show.table import columns
 from simpar.study.machines import Machines
@@ -166,16 +165,13 @@ def _ranked(result: Machines) -> list[str]:
     header += ["USD/h", "USD/epoch" if by_epoch else f"USD/million {samples}"] if priced else []
     table = [header]
     for device, row in result.ranked:
-        memory = spell(row.memory_bytes, "size", digits=3)
-        if row.memory_limit_bytes is not None:
-            memory += f" of {size(row.memory_limit_bytes)}"
         cells = [
             device,
             *([result.labels[row.name]] if several else []),
             f"{words.grouped((row.step_s or 0.0) * scale, 1)} {unit}",
             words.rate(row.samples_per_s or 0.0),
             words.percent(row.efficiency or 0.0),
-            memory,
+            words.memory(row),
         ]
         if priced:
             much = row.usd_per_epoch if by_epoch else row.usd_per_million_samples

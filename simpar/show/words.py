@@ -11,6 +11,8 @@ from itertools import takewhile
 
 from simpar.result import Bottleneck, Row
 from simpar.result.changes import Change
+from simpar.result.labels import size
+from simpar.units import spell
 
 _WHOSE = {"ps": "servers'", "n": "machines'", "store": "data store's"}
 """Whose a link is, by the first letters of its name."""
@@ -25,6 +27,7 @@ _HELPS = {
     "algorithm": "Fewer rounds would help",
     "store_bandwidth": "A faster data store would help",
     "prefetch": "Reading further ahead would help",
+    "backup_workers": "A step that does without the slowest worker would help",
     "local_merge": "Adding up gradients inside the machines first would help",
 }
 
@@ -64,6 +67,23 @@ def duration(seconds: float) -> str:
     """
     scale, unit = time_unit(seconds)
     return f"{grouped(seconds * scale, 1)} {unit}"
+
+
+def long_time(seconds: float) -> str:
+    """Return a time of minutes or hours as people say it.
+
+    >>> long_time(42.4), long_time(409), long_time(86_400)
+    ('42.4 s', '6.8 min', '24.0 h')
+    """
+    if seconds < 120:
+        return f"{grouped(seconds, 1)} s"
+    return f"{grouped(seconds / 60, 1)} min" if seconds < 7200 else f"{grouped(seconds / 3600, 1)} h"
+
+
+def memory(row: Row) -> str:
+    """Return what a row needs of its device's memory: ``7.36 GB of 16 GiB``."""
+    needs = spell(row.memory_bytes, "size", digits=3)
+    return needs if row.memory_limit_bytes is None else f"{needs} of {size(row.memory_limit_bytes)}"
 
 
 def usd(amount: float | None) -> str:
@@ -171,6 +191,8 @@ def helps(found: Bottleneck) -> str:
     if tried.value == "hierarchical":
         words = "Summing inside the machines first would help"
     with_it = "" if tried.step_s is None else f" ({duration(tried.step_s)})"
+    if found.skipped:
+        with_it += "; others were not tried: too much to simulate here"
     return f"{words}: try {setting(tried.path, tried.value)}{with_it}"
 
 

@@ -137,7 +137,7 @@ def _suggest(
         except SimparError:  # not possible here: too many stages, say, or too little memory
             continue
         if samples_per_s > (1 + WORTHWHILE) * measured.samples_per_s and step_s < measured.step_s:
-            return Suggestion(path, value, step_s), False
+            return Suggestion(path, value, step_s), skipped
     return None, skipped
 
 
@@ -154,6 +154,10 @@ def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tupl
             return
     own = f"strategies[{setting.strategy.name}]."
     assert network is not None, "what waits for a network has one"
+    if cause == "straggler" and setting.strategy.kind == "ps-sync":
+        backups = getattr(setting.strategy.options, "backup_workers", 0)
+        if backups + 1 < meta.get("pushers", cluster.workers):
+            yield own + "backup_workers", backups + 1
     if "servers" in meta:
         loads = meta["server_loads_bytes"]
         total, fullest = sum(loads), max(loads)

@@ -177,9 +177,11 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
     best, batch = fastest(setting), setting.workload.batch
     alone_per_s = batch / expected_compute(setting, best, batch_seconds(setting, best, batch))
     measured, intervals = _runs(setting, program, alone_per_s, progress)
+    records = setting.scenario.data.records
     per_hour = money.usd_per_hour(setting.scenario, meta)
     return replace(
         row,
+        epoch_s=None if records is None else records / measured.samples_per_s,
         usd_per_hour=per_hour,
         usd_per_epoch=money.usd_per_epoch(setting.scenario, per_hour, measured.samples_per_s),
         step_s=measured.step_s,

@@ -18,6 +18,9 @@ from simpar.trace import SERVER_OPS
 from simpar.units import spell
 from simpar.workload.families import known
 
+SETTLING, SETTLING_AT_RANDOM = 0.04, 0.15
+"""Share by which asynchronous training changes its pace while it is measured that is worth a word."""
+
 UNEVEN = 1.05
 """Greatest load of a server over the mean from which on it is worth a word."""
 
@@ -49,6 +52,13 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
                 f"by up to {100 * uncertain:.0f} % (write more run.steps)"
             )
     said += _of_gathering(measured, name)
+    slowing = measured.slowing_frac
+    if abs(slowing) > (SETTLING_AT_RANDOM if is_random(setting.scenario) else SETTLING):
+        said.append(
+            f"{name} has not settled: in the second half of the steps measured it trains "
+            f"{100 * abs(slowing):.0f} % {'slower' if slowing > 0 else 'faster'} than in the first (write "
+            f"run.warmup: {10 * (setting.scenario.run.warmup + 1)}, or more)"
+        )
     loads = meta.get("server_loads_bytes")
     if loads and max(loads) * len(loads) > UNEVEN * sum(loads):
         fullest, total = meta["fullest_server"], sum(loads)
@@ -179,8 +189,6 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
         no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.prices or scenario.cluster.instance is not None:
         said += _of_prices(scenario, apart)
-    elif scenario.data.records is not None:
-        no_effect("data.records", "an epoch is counted in money, and there are no prices")
     for each, program in compiled:
         for option, why in _idle_options(each, program):
             no_effect(f"strategies[{each.strategy.name}].{option}", why)
@@ -205,7 +213,7 @@ def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
     if runs > 1:
         said.append(
             f"times vary: each strategy ran {runs} times with other draws, the same for all strategies; "
-            f"figures are those of its median run, p5 to p95 is the spread of all"
+            f"figures are those of its median run, p5 to p95 is the spread of their average steps"
         )
     idle = "had no effect: "
     if variation.replications is not None and not is_random(scenario):

@@ -16,7 +16,7 @@ from typing import Any
 from simpar.errors import InputError, Problem
 from simpar.result import Comparison, Row
 from simpar.result.rows import CSV_HEADER, csv_cells
-from simpar.scenario import Scenario, change
+from simpar.scenario import Scenario, change_each
 from simpar.scenario.spans import spell_value
 from simpar.study.compare import Progress, compare_each
 
@@ -84,7 +84,9 @@ def simulate_points(
                 progress(f"{name} at {at}", index * strategies + number, count, done, total)
 
         try:
-            found, wrong = compare_each(change(scenario, changes, option), report)
+            changed, unfit = change_each(scenario, changes, option)
+            found, wrong = compare_each(changed, report)
+            wrong |= unfit
         except InputError as error:
             found, wrong = None, {one.name: list(error.problems) for one in scenario.strategies}
         problems += [problem for each in wrong.values() for problem in each]

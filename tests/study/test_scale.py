@@ -200,3 +200,20 @@ def test_a_changed_scenario_keeps_what_was_set_before(tmp_path):
     scenario = simpar.load("scenarios/quickstart.yaml", set={"run.steps": 3})
 
     assert change(scenario, {"cluster.workers": 4}).run.steps == 3
+
+
+def test_a_strategy_that_does_not_go_with_a_point_leaves_the_others_theirs(tmp_path):
+    """Two workers cannot update four times a round; two can run the rest, under their own names."""
+    file = tmp_path / "s.yaml"
+    file.write_text(
+        "model: {batch: 1, layers: [{name: a, flops: 1 GFLOP, parameters: 1000}]}\n"
+        "cluster: {workers: 4, device: {flops: 1 GFLOP/s}}\n"
+        "network: {bandwidth: 1 GB/s}\n"
+        "strategies: [ps-async, ps-async: {softsync: 4}, ps-async]\n"
+    )
+    found = simpar.scale(file, "workers", [2, 4])
+    two, four = found.points
+    assert set(four.comparison) == {"ps-async", "ps-async-2", "ps-async-3"}
+    assert set(two.comparison) == {"ps-async", "ps-async-3"}
+    assert list(two.refused) == ["ps-async-2"]
+    assert "less than one push an update" in two.refused["ps-async-2"]
