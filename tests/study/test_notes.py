@@ -45,7 +45,6 @@ def compared(tmp_path):
             "network.sharing had no effect",
         ),
         ({"set": {"model.seq": 128}}, "model.seq had no effect"),
-        ({"set": {"data.records": 1000}}, "data.records had no effect"),
         (
             {"set": {"cluster.device.memory_bandwidth": "900 GB/s"}},
             "cluster.device.memory_bandwidth had no effect",
