@@ -123,19 +123,19 @@ class Study:
         strides = [1] if self.layout == "zip" else self._strides()
         found = []
         for axis, stride in zip(self.axes, strides, strict=True):
-            if axis.numbers is None or len(axis.values) < 2:
+            numbers = axis.numbers  # once: reading them takes longer than all the rest
+            if numbers is None or len(numbers) < 2:
                 continue
             for name in self.labels:
-                each = tuple(self._elasticity(name, axis, stride, n) for n in range(len(self.points)))
+                each = tuple(self._elasticity(name, numbers, stride, n) for n in range(len(self.points)))
                 found.append(Sensitivity(axis.path, name, each))
         return found
 
-    def _elasticity(self, name: str, axis: Axis, stride: int, number: int) -> float | None:
+    def _elasticity(self, name: str, numbers: Sequence[float], stride: int, number: int) -> float | None:
         """Return the difference quotient at one point; None where a figure is missing."""
-        here = number // stride % len(axis.values)
-        low, high = max(here - 1, 0), min(here + 1, len(axis.values) - 1)
+        here = number // stride % len(numbers)
+        low, high = max(here - 1, 0), min(here + 1, len(numbers) - 1)
         ends = [(self.points[number + (one - here) * stride].row(name), one) for one in (low, high)]
-        numbers = axis.numbers or ()
         logs = [_logs(row.step_s if row else None, numbers[one]) for row, one in ends]
         if logs[0] is None or logs[1] is None or self.points[number].row(name) is None:
             return None
