@@ -110,7 +110,7 @@ def front(found: Sequence[Dot]) -> list[Dot]:
     """Return those that nothing beats in time and in money, the fastest first."""
     kept: list[Dot] = []
     for dot in sorted(found, key=lambda dot: (dot.seconds, dot.usd)):
-        if not kept or dot.usd < kept[-1].usd:
+        if not kept or dot.usd < kept[-1].usd or (dot.seconds, dot.usd) == (kept[-1].seconds, kept[-1].usd):
             kept.append(dot)
     return kept
 
