@@ -1,4 +1,4 @@
-"""``python tests/gallery.py`` draws every kind of figure anew, and the page that shows them: reports/gallery/.
+"""``python tests/gallery.py`` draws every figure and the page that shows them: reports/gallery/.
 
 Files are the same bytes every time, so that a difference is a change of simpar or of matplotlib.
 """

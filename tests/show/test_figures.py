@@ -289,7 +289,13 @@ def test_every_point_of_a_study_is_a_dot():
         replace(point, comparison=of(*(replace(one, usd_per_hour=36.0) for one in point.comparison.rows)))
         for point in priced.points
     )
-    assert len(plot_cost.dots(replace(priced, points=points))) == 6
+    found = plot_cost.dots(replace(priced, points=points))
+    assert [dot.label for dot in found][:3] == [
+        "ring; bandwidth 1 Gbit/s",
+        "ps; bandwidth 1 Gbit/s",
+        "ring; bandwidth 2 Gbit/s",
+    ]
+    assert len(found) == 6
     assert plot_cost.cost(replace(priced, points=points)).startswith(b"<?xml")
 
 
