@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    := out
 
-.PHONY: demo test lint reports clean
+.PHONY: demo test lint reports gallery clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -33,6 +33,9 @@ reports: $(VENV)/.installed
 	@$(BIN)/python tests/published/parameter_server_tables.py --write reports/published.md > /dev/null
 	@$(BIN)/python tests/benchmarks/startup.py --write reports/benchmarks.md
 	@$(BIN)/python tests/benchmarks/whatif.py --write reports/benchmarks.md
+
+gallery: $(VENV)/.installed
+	@$(BIN)/python tests/gallery.py
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "simpar needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'

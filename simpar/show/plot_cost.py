@@ -110,7 +110,7 @@ def front(found: Sequence[Dot]) -> list[Dot]:
     """Return those that nothing beats in time and in money, the fastest first."""
     kept: list[Dot] = []
     for dot in sorted(found, key=lambda dot: (dot.seconds, dot.usd)):
-        if not kept or dot.usd < kept[-1].usd:
+        if not kept or dot.usd < kept[-1].usd or (dot.seconds, dot.usd) == (kept[-1].seconds, kept[-1].usd):
             kept.append(dot)
     return kept
 
@@ -120,12 +120,21 @@ def _rows(result: Comparison | Points) -> list[tuple[Row, int, str]]:
     if isinstance(result, Comparison):
         return [(row, number, row.label) for number, row in enumerate(result.rows)]
     found = []
+    values: dict[str, set[str]] = {}
     for point in result.points:
-        at = ", ".join(f"{path.rpartition('.')[2]} {value}" for path, value in point.settings.items())
+        for path, value in point.settings.items():
+            values.setdefault(path, set()).add(str(value))
+    for point in result.points:
+        told = [
+            f"{path.rpartition('.')[2]} {value}"
+            for path, value in point.settings.items()
+            if len(values[path]) > 1 and value is not None
+        ]
+        at = ", ".join(told)
         for number, (name, label) in enumerate(result.labels.items()):
             row = point.row(name)
             if row is not None:
-                found.append((row, number, f"{label} at {at}" if at else label))
+                found.append((row, number, f"{label}; {at}" if at else label))
     return found
 
 

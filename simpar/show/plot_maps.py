@@ -63,8 +63,10 @@ def maps(study: StudyLike, live: Sequence[int], of: str | None) -> Figure:
     """Return the figure of a study of two or three axes, the numbers of which are *live*."""
     third = min(live, key=lambda n: (len(study.axes[n].values), -n)) if len(live) == 3 else None
     plane = [number for number in live if number != third]
-    # The axis with more values lies down: there is more room.
-    down, across = sorted(plane, key=lambda n: (len(study.axes[n].values), -n))
+    # Words stand upright, where they have room; else the axis with more values lies down.
+    down, across = sorted(
+        plane, key=lambda n: (study.axes[n].numbers is not None, len(study.axes[n].values), -n)
+    )
     values = [None] if third is None else _evenly(len(study.axes[third].values), MOST_MAPS)
     found = [_map(study, across, down, third, value, of) for value in values]
     whose = "the step of the fastest" if of is None else f"the step of {study.labels[of]}"
@@ -76,10 +78,12 @@ def maps(study: StudyLike, live: Sequence[int], of: str | None) -> Figure:
     left = MARGIN + max(0.26 + y.room, x.room / 2)
     count = 2 if third is None else min(len(found), 2 if len(found) <= 4 else 3)
     # What stands at the first and the last cell may be wider than the cell.
-    beyond = max(0.0, x.room - (WIDTH - MARGIN - left - _BETWEEN * count) / count / len(x.texts)) / 2
+    room = x.room if x.axis.numbers is not None else 0.0
+    beyond = max(0.0, room - (WIDTH - MARGIN - left - _BETWEEN * count) / count / len(x.texts)) / 2
     between = max(_BETWEEN, 2 * beyond + 0.1)
     width = (WIDTH - MARGIN - max(0.1, beyond) - left - between * (count - 1)) / count
     tall = max(0.24 * len(y.texts), min(1.9, 0.5 * len(y.texts)), 0.9) if len(y.texts) <= 20 else 4.0
+    x.shorten(width)
     lines = math.ceil((2 if third is None else len(found)) / count)
     title = 0.26
     each = title + tall + 0.3
@@ -131,6 +135,12 @@ class _Side:
     def room(self) -> float:
         """Inches of its longest text."""
         return max(inches(text, SMALL) for text in self.texts)
+
+    def shorten(self, length: float) -> None:
+        """Cut words to what has room at each of the cells on *length* inches; numbers can be left out."""
+        each = length / len(self.texts) - 0.1
+        if self.axis.numbers is None and each > 0.3:
+            self.texts = [wrapped(text, SMALL, each, 1)[0] for text in self.texts]
 
     def ticks(self, length: float, room: Callable[[str], float]) -> list[int]:
         """Return the places whose texts do not touch on *length* inches: evenly, from the first on."""

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simpar.result import Comparison, Row
-from simpar.show import words
 from simpar.show.scales import Scale, frame
 from simpar.show.sheet import (
     COLORS,
@@ -111,7 +110,7 @@ def _figure(result: Comparison) -> Figure:
     height = tops[-1] + heads[-1] + _TALL + 0.55 + 0.18 * len(below)
     sheet = Sheet(WIDTH, height)
     head.draw(sheet)
-    x_scale = _whole(most, width)
+    x_scale, y_scale = _whole(most, width), _shares(rows, most)
     for number, row in enumerate(rows):
         line, column = divmod(number, across)
         x, y = left + column * (width + 0.5), tops[line]
@@ -119,7 +118,7 @@ def _figure(result: Comparison) -> Figure:
             sheet.text(x, y + _TITLE_LINE * (at + 0.5), text, TEXT, INK)
         sheet.text(x, y + _TITLE_LINE * (len(titles[number]) + 0.5), _figures(row), SMALL, GREY)
         axes = sheet.axes(x, y + heads[line], width, _TALL)
-        _draw(axes, row, most, x_scale)
+        _draw(axes, row, most, x_scale, y_scale)
     sheet.text(left, tops[-1] + heads[-1] + _TALL + 0.36, "updates that a gradient missed", SMALL, INK)
     middle = (tops[0] + heads[0] + tops[-1] + heads[-1] + _TALL) / 2
     sheet.text(MARGIN + 0.05, middle, "share of gradients", SMALL, INK, ha="center", va="center", rotation=90)
@@ -157,15 +156,20 @@ def _whole(most: int, width: float) -> Scale:
     return Scale(-0.6, most + 0.6, False, tuple(map(float, ticks)), tuple(map(str, ticks)))
 
 
-def _shares() -> Scale:
-    ticks = (0.0, 0.25, 0.5, 0.75, 1.0)
-    return Scale(0, 1.04, False, ticks, tuple(words.percent(tick).replace(".0", "") for tick in ticks))
+def _shares(rows: Sequence[Row], most: int) -> Scale:
+    """Return a scale that reaches as far as the highest bar of all."""
+    highest = max(
+        share for row in rows if row.staleness for _, _, share in bins(row.staleness.histogram, most)
+    )
+    top = next(top for top in (0.02, 0.04, 0.1, 0.2, 0.4, 1.0) if highest <= top)
+    ticks = tuple(top * n / 4 for n in range(5))
+    return Scale(0, 1.04 * top, False, ticks, tuple(f"{100 * tick:.3g} %" for tick in ticks))
 
 
-def _draw(axes: Axes, row: Row, most: int, x_scale: Scale) -> None:
+def _draw(axes: Axes, row: Row, most: int, x_scale: Scale, y_scale: Scale) -> None:
     """Draw the histogram of one strategy, its mean and the law."""
     assert row.staleness is not None
-    frame(axes, x_scale, _shares())
+    frame(axes, x_scale, y_scale)
     axes.grid(visible=False, axis="x")
     found: Sequence[tuple[float, float, float]] = bins(row.staleness.histogram, most)
     for low, high, share in found:

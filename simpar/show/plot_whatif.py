@@ -2,8 +2,8 @@
 
 One axis of numbers: a curve a strategy. One of words: a row a value, a mark a strategy. Two axes: a map of
 which strategy is fastest, and of the step; three: such maps side by side (:mod:`simpar.show.plot_maps`).
-Where the axes vary together, or are more than three: a panel an axis, a mark a point. What has one value is
-in the head.
+Where the axes vary together, or are more than three: a panel an axis, a mark a point. What has one
+value is in the head.
 
 Start with :func:`whatif`. Lengths in here are inches, font sizes points (72 an inch).
 """

@@ -42,6 +42,9 @@ _TIMES = tuple(
 )
 """Round times, in seconds."""
 
+_FROM = 2.0
+"""How many of a unit a linear scale of times is long, at least, to be counted in it."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -130,21 +133,18 @@ def _ticks(low: float, high: float, log: bool, length: float, upright: bool) -> 
 
 
 def _times(low: float, high: float, log: bool, length: float, upright: bool) -> list[float] | None:
-    """Return round times from *low* to *high*; None where a linear scale has no step among them."""
+    """Return round times from *low* to *high*; None where a logarithmic scale has none between its ends."""
     if log:
         found = [time for time in _TIMES if low <= time <= high]
         return found if len(found) >= 2 else None
-    most = max(2, min(8, int(length / (0.4 if upright else 0.8))))
-    step = next((time for time in _TIMES if (high - low) / time <= most), None)
-    if step is None:
-        return None
-    return [step * n for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    unit = next((unit for unit in (3600.0, 60.0, 1.0, 1e-3, 1e-6) if high >= _FROM * unit), 1e-9)
+    return [tick * unit for tick in _ticks(low / unit, high / unit, log, length, upright)]
 
 
 def _said(value: float, unit: Kind | None) -> str:
     if value == 0 or not unit:
         return f"{value:.6g}"
-    return spell(value, unit, digits=3)
+    return spell(value, unit, digits=4)
 
 
 def _apart(
