@@ -1,21 +1,28 @@
 """The figures of a comparison besides its bars, two results side by side, and studies of settings."""
 
 import itertools
-from dataclasses import dataclass
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 
 import simpar
 from simpar.result import BREAKDOWN, Bottleneck, Comparison, Row, Staleness, Use
 from simpar.result.changes import Changes
 from simpar.show import (
+    figures,
     plot_cost,
     plot_gantt,
+    plot_maps,
     plot_staleness,
     plot_two,
     plot_use,
     plot_whatif,
+    scales,
     sheet,
 )
 from simpar.study.points import Point
