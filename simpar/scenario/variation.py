@@ -300,7 +300,7 @@ def read_times(folder: str, name: str, report: Report, path: Path) -> tuple[floa
             said = f"{shown(name)} has more than {LARGEST_BYTES // 10**6} MB"
             report.add(path, said, f"{MOST_VALUES:,} times are enough")
             return None
-        with open(file, encoding="utf-8") as opened:
+        with open(file, encoding="utf-8-sig") as opened:  # some editors begin with a mark
             text = opened.read()
     except UnicodeDecodeError:
         report.add(path, f"{shown(name)} is not text", "write one time a line")

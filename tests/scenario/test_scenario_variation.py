@@ -70,7 +70,9 @@ def test_a_section_without_anything_varies_nothing(load):
     assert load("{}").variation.compute is None
 
 
-@pytest.mark.parametrize("times", ["1.0\n2\n3e0\n", "# measured\n 10 ms\n20 ms # slow\n\n30 ms\n"])
+@pytest.mark.parametrize(
+    "times", ["1.0\n2\n3e0\n", "\ufeff1\r\n2\r\n3\r\n", "# measured\n 10 ms\n20 ms # slow\n\n30 ms\n"]
+)
 def test_measured_times_are_read_from_a_file(load, times):
     scenario = load("{compute: {kind: empirical, file: t.txt}}", t=times)
     values = scenario.times["compute"]
