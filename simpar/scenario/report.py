@@ -29,6 +29,7 @@ EXAMPLES = {
     "strategies": "[ps-sync, allreduce]",
     "run": "{steps: 20}",
     "validate": "{bound: 0.1}",
+    "prices": "{v100: 2.48 USD/h}",
     "variation": "{compute: {kind: lognormal, mean: 1, cv: 0.1}}",
     "compute": "{kind: lognormal, mean: 1, cv: 0.1}",
     "link": "{kind: lognormal, mean: 1, cv: 0.1}",

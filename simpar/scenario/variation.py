@@ -82,6 +82,8 @@ class _AtLeastZero(Share):
             return 0.0
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
             raise complaint(f"{shown(value)} is negative", f"write a number from 0 to {self.high:g}")
+        if isinstance(value, float) and 0 < value < 1e-6:
+            raise complaint(f"{shown(value)} is next to nothing", "write 0, or a value that matters")
         return Share.read(self, value)
 
     def __get_pydantic_json_schema__(
@@ -142,7 +144,7 @@ class StragglerSpec(Strict):
     worker: Annotated[int, Whole(0, 99_999)] | None = None
     """Which worker, from 0; by default every one."""
 
-    factor: Annotated[float, Share(1e6, 1e-3)]
+    factor: Annotated[float, Share(1e4, 1e-3)]
     """How many times as long it takes to compute."""
 
     probability: Annotated[float, Share(1.0)] | None = None
@@ -164,7 +166,7 @@ class VariationSpec(Strict):
     server: DistributionSpec | None = None
     """Of the time of each addition and update at the parameter servers."""
 
-    stragglers: Annotated[tuple[StragglerSpec, ...], Field(min_length=1, max_length=10_000)] | None = None
+    stragglers: Annotated[tuple[StragglerSpec, ...], Field(min_length=1, max_length=20)] | None = None
     """Workers that are slow, for ever or now and then."""
 
     replications: Annotated[int, Whole(1, 10_000)] | None = None
