@@ -143,6 +143,10 @@ def _check_cluster(cluster: Data, report: Report) -> None:
     if not report.clean(*_COUNTS):
         return
     workers, per_node = count_workers(cluster), devices_per_node(cluster)
+    has = INSTANCE_DEVICES.get(str(cluster.get("instance")))
+    if has is not None and per_node is not None and per_node > has:
+        said = f"a {cluster['instance']} has {has} device{'' if has == 1 else 's'}"
+        report.add(("cluster", "devices_per_node"), said, f"write {has} or fewer, or another instance")
     if workers is None or per_node is None:
         return
     if workers % per_node:
