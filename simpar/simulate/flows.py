@@ -1,0 +1,766 @@
+"""Max-min fair flows over links, as plain functions on flat arrays: the one solver of every engine.
+
+The functions index lists or arrays and allocate nothing, so the same source runs as it stands on lists
+and, compiled by :mod:`simpar.simulate.jit`, on NumPy arrays, with the same bits. An engine calls
+:func:`start` for each head that begins to transmit, :func:`settle` once an instant after everything else
+of it, and :func:`complete` at the time that the last :func:`settle` promised. :func:`network` makes the
+state.
+
+Rates follow by progressive filling (Bertsekas and Gallager, *Data Networks*, section 6.5.2): all flows
+grow together until a link is full; its flows keep what they have; the rest grow on. Up to ``DENSE``
+channels that is all there is, over all flows, at every settling.
+
+Larger networks find out where less will do. A *part* is what the routes of all channels join; a settling
+touches only parts in which a flow has started or completed. A link is *tight* where none of its flows
+crosses a link whose equal share, capacity over flows, is smaller: then all its flows have that share,
+whatever the others do. They are kept in a heap by the bytes that the link will have served each of them by
+when they end, and a start or an end among them costs O(log flows). Only the others, the *core* of a part,
+are filled progressively, into the capacity that flows of tight links leave.
+
+To see a link cease to be tight without looking at its flows, each tight link has a *ceiling* between its
+own share and the shares of all links that its flows cross, and each link an upper bound of the ceilings of
+those that cross it.
+
+Rates are bytes per second, times seconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, ForwardRef, NamedTuple, TypeAlias
+
+Ints: TypeAlias = Any
+"""list[int], or int64[...]."""
+
+Floats: TypeAlias = Any
+"""list[float], or float64[...]."""
+
+SNAP = 1e-12
+"""Completions this close, relative to the time of the earliest, are one instant. Without it the last
+digit of a sum would decide who is served first."""
+
+DENSE = 512
+"""Channels up to which all flows are filled progressively at every settling."""
+
+TIGHT_FROM = 4
+"""Flows from which a link can be tight; for fewer the heap does not pay."""
+
+STARTED, CHANGED, TOUCHED, LEAVES, SPARSE = 0, 1, 2, 3, 4
+"""Places in ``Flows.count``: heads that have started, changed links, touched parts, leaves of the tree, and
+1 where links may be tight."""
+
+
+BUILDERS = ("network", "_firsts", "_parts", "arrays")
+"""Functions of this page that are never compiled."""
+
+
+class Flows(NamedTuple):
+    """The state of a network.
+
+    A *hop* is one link of one channel's route; a *place* is where a link keeps one.
+    """
+
+    capacity: Floats
+    """By link: bytes per second."""
+    first_hop: Ints
+    """By channel, and one more: where its hops begin."""
+    link_of: Ints
+    """By hop."""
+    channel_of: Ints
+    """By hop."""
+    first_place: Ints
+    """By link: where its places begin."""
+    part_of: Ints
+    """By link."""
+    first_core: Ints
+    """By part: where its core begins in ``core``."""
+
+    crossing: Ints
+    """By place: hops of the flows that transmit, packed at the front; a heap where the link is tight."""
+    place: Ints
+    """By hop that transmits."""
+    users: Ints
+    """By link: flows that cross it."""
+    left: Floats
+    """By channel: bytes left as of its part's ``now``; on a tight link, ``served`` at its end."""
+    rate: Floats
+    """By channel of the core."""
+    tight_on: Ints
+    """By channel: the tight link that it crosses, -1 in the core."""
+
+    core: Ints
+    """By part, packed: channels."""
+    core_place: Ints
+    """By channel of the core."""
+    cores: Ints
+    """By part: flows in its core."""
+    now: Floats
+    """By part: the time up to which ``left`` of its core counts."""
+
+    tight: Ints
+    """By link: 1 where it is."""
+    level: Floats
+    """By tight link: the rate of each of its flows."""
+    served: Floats
+    """By tight link: bytes that each flow that was there all the time has had since the count began."""
+    since: Floats
+    """By tight link: the time up to which ``served`` counts."""
+    horizon: Floats
+    """By tight link: when this is served, all that were there when the count began have ended."""
+    ceiling: Floats
+    """By tight link: at least its own share, at most that of any link that its flows cross."""
+    bound: Floats
+    """By link: at least the ceiling of every tight link with which it shares a flow."""
+
+    changed: Ints
+    """Links whose users have changed since the last settling."""
+    is_changed: Ints
+    """By link."""
+    touched: Ints
+    """Parts with such links."""
+    is_touched: Ints
+    """By part."""
+    started: Ints
+    """Channels whose heads have started since then."""
+    started_bytes: Floats
+    """Their bytes."""
+    done: Ints
+    """Channels that :func:`complete` ended, ascending."""
+
+    room: Floats
+    """By link, while filling: capacity that is left."""
+    growing: Ints
+    """By link, while filling: flows that still grow; otherwise 0."""
+    share: Floats
+    """By link, while filling: room over growing, -1 where they have changed."""
+    filling: Ints
+    """Links that are not full yet."""
+    full: Ints
+    """Links that are full at the same level."""
+
+    due: Floats
+    """Times of the next end, as a tree of minima: by part for its core, then by tight link."""
+    latest: Floats
+    """One: the end of the promised instant."""
+    count: Ints
+    """See ``STARTED`` and its neighbours."""
+
+
+def network(capacity: Sequence[float], routes: Sequence[Sequence[int]], dense: int = DENSE) -> Flows:
+    """Return the state of an idle network, in lists.
+
+    Args:
+        capacity: bytes per second of each link.
+        routes: by channel, the links that it crosses, each once; empty for what never transmits.
+        dense: channels with routes up to which all flows are filled at every settling.
+    """
+    links, channels = len(capacity), len(routes)
+    link_of = [link for route in routes for link in route]
+    channel_of = [channel for channel, route in enumerate(routes) for _ in route]
+    sparse = sum(1 for route in routes if route) > dense
+    part_of = _parts(links, routes) if sparse else [0] * links
+    parts = max(part_of, default=0) + 1
+    in_part = [0] * parts
+    for route in routes:
+        if route:
+            in_part[part_of[route[0]]] += 1
+    crossed = [0] * links
+    for link in link_of:
+        crossed[link] += 1
+    leaves = 1
+    while leaves < parts + (links if sparse else 0):
+        leaves *= 2
+    count = [0] * 5
+    count[LEAVES], count[SPARSE] = leaves, int(sparse)
+    return Flows(
+        capacity=[float(one) for one in capacity],
+        first_hop=_firsts(len(route) for route in routes),
+        link_of=link_of,
+        channel_of=channel_of,
+        first_place=_firsts(crossed),
+        part_of=part_of,
+        first_core=_firsts(in_part),
+        crossing=[0] * len(link_of),
+        place=[0] * len(link_of),
+        users=[0] * links,
+        left=[0.0] * channels,
+        rate=[0.0] * channels,
+        tight_on=[-1] * channels,
+        core=[0] * channels,
+        core_place=[0] * channels,
+        cores=[0] * parts,
+        now=[0.0] * parts,
+        tight=[0] * links,
+        level=[0.0] * links,
+        served=[0.0] * links,
+        since=[0.0] * links,
+        horizon=[0.0] * links,
+        ceiling=[0.0] * links,
+        bound=[0.0] * links,
+        changed=[0] * links,
+        is_changed=[0] * links,
+        touched=[0] * parts,
+        is_touched=[0] * parts,
+        started=[0] * channels,
+        started_bytes=[0.0] * channels,
+        done=[0] * channels,
+        room=[0.0] * links,
+        growing=[0] * links,
+        share=[0.0] * links,
+        filling=[0] * links,
+        full=[0] * links,
+        due=[math.inf] * (2 * leaves),
+        latest=[0.0],
+        count=count,
+    )
+
+
+def _firsts(lengths: Iterable[int]) -> list[int]:
+    """Return where pieces of these *lengths* begin, one after another, and where the last ends."""
+    return [0, *itertools.accumulate(lengths)]
+
+
+def _parts(links: int, routes: Sequence[Sequence[int]]) -> list[int]:
+    """Return the number of the part of each link: links on one route are of one part."""
+    root = list(range(links))
+
+    def find(link: int) -> int:
+        while root[link] != link:
+            root[link] = root[root[link]]
+            link = root[link]
+        return link
+
+    for route in routes:
+        for link in route[1:]:
+            one, other = find(route[0]), find(link)
+            root[max(one, other)] = min(one, other)
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(find(link), len(numbers)) for link in range(links)]
+
+
+def arrays(s: Flows) -> Flows:
+    """Return a copy of the state in NumPy arrays, as compiled functions take it."""
+    import numpy as np
+
+    integer = {name for name, kind in Flows.__annotations__.items() if kind == ForwardRef("Ints")}
+    return Flows(
+        **{
+            name: np.array(one, np.int64 if name in integer else np.float64)
+            for name, one in s._asdict().items()
+        }
+    )
+
+
+# -- what engines call ---------------------------------------------------------------------------------
+
+
+def start(s: Flows, channel: int, n_bytes: float) -> None:
+    """Let the head of *channel* transmit *n_bytes*, more than 0, from the coming settling on."""
+    at = s.count[STARTED]
+    s.started[at] = channel
+    s.started_bytes[at] = n_bytes
+    s.count[STARTED] = at + 1
+
+
+def settle(s: Flows, now: float) -> float:
+    """Bring what has changed to *now*, share the links anew, and return the seconds to the next completion.
+
+    Returns ``inf`` when nothing transmits. The next completion is at ``now + result`` as a float sum, unless
+    this is called again before. It is never at *now* itself, where rounding would have it: that instant's
+    grants have been made, and who is served first would depend on the last digit.
+    """
+    for i in range(s.count[STARTED]):
+        _touch(s, s.part_of[s.link_of[s.first_hop[s.started[i]]]])
+    if not s.count[SPARSE]:
+        _touch(s, 0)
+    for i in range(s.count[TOUCHED]):
+        _advance(s, s.touched[i], now)
+    for i in range(s.count[STARTED]):
+        _enter(s, s.started[i], s.started_bytes[i], now)
+    s.count[STARTED] = 0
+    if s.count[SPARSE]:
+        for i in range(s.count[CHANGED]):
+            _review(s, s.changed[i], now)
+        for i in range(s.count[CHANGED]):
+            _tighten(s, s.changed[i], now)
+    for i in range(s.count[CHANGED]):
+        link = s.changed[i]
+        s.is_changed[link] = 0
+        if s.tight[link]:
+            _relevel(s, link, now)
+    s.count[CHANGED] = 0
+    wait = math.inf
+    for i in range(s.count[TOUCHED]):
+        part = s.touched[i]
+        s.is_touched[part] = 0
+        wait = _fill(s, part)
+        _set_due(s, part, now + wait)
+    s.count[TOUCHED] = 0
+    if s.count[SPARSE]:
+        wait = s.due[1] - now
+    if wait == math.inf:
+        return wait
+    if now + wait <= now:
+        wait = math.nextafter(now, math.inf) - now
+    s.latest[0] = (now + wait) * (1 + SNAP)
+    return wait
+
+
+def complete(s: Flows) -> int:
+    """End the flows that are due and return their number; ``done`` has their channels in ascending order.
+
+    To be called at the time that the last :func:`settle` promised, and followed by another.
+    """
+    found = 0
+    latest = s.latest[0]
+    parts = len(s.cores)
+    while s.due[1] <= latest:
+        node = 1
+        while node < s.count[LEAVES]:
+            node = 2 * node if s.due[2 * node] <= s.due[2 * node + 1] else 2 * node + 1
+        leaf = node - s.count[LEAVES]
+        if leaf < parts:
+            found = _end_core(s, leaf, latest, found)
+        else:
+            found = _end_tight(s, leaf - parts, latest, found)
+    _sort(s.done, found)
+    return found
+
+
+# -- flows come and go ---------------------------------------------------------------------------------
+
+
+def _touch(s: Flows, part: int) -> None:
+    """Note that *part* is to be settled."""
+    if not s.is_touched[part]:
+        s.is_touched[part] = 1
+        s.touched[s.count[TOUCHED]] = part
+        s.count[TOUCHED] += 1
+
+
+def _change(s: Flows, link: int) -> None:
+    """Note that the users of *link* have changed."""
+    if not s.is_changed[link]:
+        s.is_changed[link] = 1
+        s.changed[s.count[CHANGED]] = link
+        s.count[CHANGED] += 1
+        _touch(s, s.part_of[link])
+
+
+def _advance(s: Flows, part: int, now: float) -> None:
+    """Bring the core of *part* to *now*."""
+    elapsed = now - s.now[part]
+    s.now[part] = now
+    if elapsed > 0:
+        first = s.first_core[part]
+        for at in range(first, first + s.cores[part]):
+            channel = s.core[at]
+            left = s.left[channel] - s.rate[channel] * elapsed
+            s.left[channel] = left if left > 0.0 else 0.0
+
+
+def _enter(s: Flows, channel: int, n_bytes: float, now: float) -> None:
+    """Add a flow: to the tight link that it crosses, or to the core."""
+    first, end = s.first_hop[channel], s.first_hop[channel + 1]
+    tight, crossed = -1, 0
+    for hop in range(first, end):
+        if s.tight[s.link_of[hop]]:
+            tight = s.link_of[hop]
+            crossed += 1
+    if crossed > 1:
+        tight = -1
+        for hop in range(first, end):
+            if s.tight[s.link_of[hop]]:
+                _loosen(s, s.link_of[hop], now)
+    if tight >= 0:
+        _serve(s, tight, now)
+        n_bytes += s.served[tight]
+        s.tight_on[channel] = tight
+    else:
+        _enter_core(s, channel)
+    s.left[channel] = n_bytes
+    for hop in range(first, end):
+        link = s.link_of[hop]
+        at = s.first_place[link] + s.users[link]
+        s.users[link] += 1
+        s.crossing[at] = hop
+        s.place[hop] = at
+        _change(s, link)
+        if link == tight:
+            _up(s, link, at)
+        elif tight >= 0 and s.ceiling[tight] > s.bound[link]:
+            s.bound[link] = s.ceiling[tight]
+
+
+def _leave(s: Flows, channel: int) -> None:
+    """Take a flow away."""
+    if s.tight_on[channel] < 0:
+        _leave_core(s, channel)
+    for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
+        link = s.link_of[hop]
+        s.users[link] -= 1
+        at, last = s.place[hop], s.first_place[link] + s.users[link]
+        moved = s.crossing[last]
+        s.crossing[at] = moved
+        s.place[moved] = at
+        _change(s, link)
+        if s.tight[link] and at < last:
+            _up(s, link, at)
+            _down(s, link, s.place[moved])
+    s.tight_on[channel] = -1
+
+
+def _enter_core(s: Flows, channel: int) -> None:
+    part = s.part_of[s.link_of[s.first_hop[channel]]]
+    at = s.first_core[part] + s.cores[part]
+    s.cores[part] += 1
+    s.core[at] = channel
+    s.core_place[channel] = at
+    s.rate[channel] = 0.0
+    s.tight_on[channel] = -1
+
+
+def _leave_core(s: Flows, channel: int) -> None:
+    part = s.part_of[s.link_of[s.first_hop[channel]]]
+    s.cores[part] -= 1
+    at, last = s.core_place[channel], s.first_core[part] + s.cores[part]
+    moved = s.core[last]
+    s.core[at] = moved
+    s.core_place[moved] = at
+
+
+def _end_core(s: Flows, part: int, latest: float, found: int) -> int:
+    """End what is due in the core of *part*; return the number of those that have ended."""
+    first, now = s.first_core[part], s.now[part]
+    for at in range(first + s.cores[part] - 1, first - 1, -1):
+        channel = s.core[at]
+        if now + s.left[channel] / s.rate[channel] <= latest:
+            s.done[found] = channel
+            found += 1
+            _leave(s, channel)
+    _set_due(s, part, math.inf)  # until the settling that follows
+    return found
+
+
+def _end_tight(s: Flows, link: int, latest: float, found: int) -> int:
+    """End what is due on a tight link; return the number of those that have ended."""
+    while s.users[link] and _next_end(s, link) <= latest:
+        channel = s.channel_of[s.crossing[s.first_place[link]]]
+        s.done[found] = channel
+        found += 1
+        _leave(s, channel)
+    _set_due(s, len(s.cores) + link, math.inf)
+    return found
+
+
+# -- the core ------------------------------------------------------------------------------------------
+
+
+def _fill(s: Flows, part: int) -> float:
+    """Give every flow in the core of *part* its max-min rate; return the seconds to the first end there."""
+    core = s.core
+    first = s.first_core[part]
+    end = first + s.cores[part]
+    n_filling = 0
+    for at in range(first, end):
+        channel = core[at]
+        s.rate[channel] = -1.0
+        for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
+            link = s.link_of[hop]
+            if not s.growing[link]:
+                s.filling[n_filling] = link
+                n_filling += 1
+            s.growing[link] += 1
+    for i in range(n_filling):
+        _make_room(s, s.filling[i])
+    while n_filling:
+        n_filling = _fill_lowest(s, n_filling)
+    soonest = math.inf
+    for at in range(first, end):
+        channel = core[at]
+        wait = s.left[channel] / s.rate[channel]
+        if wait < soonest:
+            soonest = wait
+    return soonest
+
+
+def _make_room(s: Flows, link: int) -> None:
+    """Find what flows of tight links leave of *link*."""
+    room = s.capacity[link]
+    if s.growing[link] < s.users[link]:
+        for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
+            tight = s.tight_on[s.channel_of[s.crossing[at]]]
+            if tight >= 0:
+                room -= s.level[tight]
+    s.room[link] = room if room > 0.0 else 0.0
+    s.share[link] = -1.0
+
+
+def _fill_lowest(s: Flows, n_filling: int) -> int:
+    """Close the links that fill up first, and return how many links are left.
+
+    Links that fill up together are closed together: one by one, rounding would tell them apart.
+    """
+    least = math.inf
+    for i in range(n_filling):
+        link = s.filling[i]
+        if s.share[link] < 0.0:
+            s.share[link] = s.room[link] / s.growing[link]
+        if s.share[link] < least:
+            least = s.share[link]
+    n_full = 0
+    for i in range(n_filling):
+        if s.share[s.filling[i]] == least:
+            s.full[n_full] = s.filling[i]
+            n_full += 1
+    for i in range(n_full):
+        link = s.full[i]
+        if s.growing[link]:
+            for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
+                channel = s.channel_of[s.crossing[at]]
+                if s.tight_on[channel] < 0 and s.rate[channel] < 0.0:
+                    s.rate[channel] = least
+                    for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
+                        crossed = s.link_of[hop]
+                        room = s.room[crossed] - least
+                        s.room[crossed] = room if room > 0.0 else 0.0
+                        s.growing[crossed] -= 1
+                        s.share[crossed] = -1.0
+    n_left = 0
+    for i in range(n_filling):
+        link = s.filling[i]
+        if s.growing[link]:
+            s.filling[n_left] = link
+            n_left += 1
+    return n_left
+
+
+# -- tight links ---------------------------------------------------------------------------------------
+
+
+def _review(s: Flows, link: int, now: float) -> None:
+    """See that *link*, whose users have changed, and those that share flows with it are tight rightly."""
+    if not s.users[link]:
+        if s.tight[link]:
+            s.tight[link] = 0
+            _set_due(s, len(s.cores) + link, math.inf)
+        s.bound[link] = 0.0
+        return
+    own = s.capacity[link] / s.users[link]
+    if s.tight[link]:
+        if own > s.ceiling[link]:
+            lowest = _lowest_share(s, link)
+            if own <= lowest:
+                _set_ceiling(s, link, own, lowest)
+            else:
+                _loosen(s, link, now)
+    elif own < s.bound[link]:
+        bound = 0.0
+        for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
+            tight = s.tight_on[s.channel_of[s.crossing[at]]]
+            if tight >= 0:
+                share = s.capacity[tight] / s.users[tight]
+                if share > own:
+                    _loosen(s, tight, now)
+                else:
+                    if s.ceiling[tight] > own:
+                        s.ceiling[tight] = _between(share, own)
+                    if s.ceiling[tight] > bound:
+                        bound = s.ceiling[tight]
+        s.bound[link] = bound
+
+
+def _tighten(s: Flows, link: int, now: float) -> None:
+    """Make *link* tight if no flow of it crosses a link with a smaller share."""
+    n = s.users[link]
+    if s.tight[link] or n < TIGHT_FROM:
+        return
+    own = s.capacity[link] / n
+    lowest = _lowest_share(s, link)
+    if own > lowest:
+        return
+    first = s.first_place[link]
+    for at in range(first, first + n):
+        if s.tight_on[s.channel_of[s.crossing[at]]] >= 0:
+            return
+    s.tight[link] = 1
+    horizon = 0.0
+    for at in range(first, first + n):
+        channel = s.channel_of[s.crossing[at]]
+        _leave_core(s, channel)
+        s.tight_on[channel] = link
+        if s.left[channel] > horizon:
+            horizon = s.left[channel]
+    s.level[link], s.served[link], s.horizon[link], s.since[link] = 0.0, 0.0, horizon, now
+    for at in range(first + n // 2 - 1, first - 1, -1):
+        _down(s, link, at)
+    _set_ceiling(s, link, own, lowest)
+
+
+def _loosen(s: Flows, link: int, now: float) -> None:
+    """Give the flows of a tight link back to the core."""
+    _serve(s, link, now)
+    s.tight[link] = 0
+    _set_due(s, len(s.cores) + link, math.inf)
+    for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
+        channel = s.channel_of[s.crossing[at]]
+        left = s.left[channel] - s.served[link]
+        s.left[channel] = left if left > 0.0 else 0.0
+        _enter_core(s, channel)
+
+
+def _lowest_share(s: Flows, link: int) -> float:
+    """Return the smallest share of the other links that the flows of *link* cross; 0 where one is tight."""
+    own = s.capacity[link] / s.users[link]
+    lowest = math.inf
+    for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
+        channel = s.channel_of[s.crossing[at]]
+        for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
+            other = s.link_of[hop]
+            if other != link:
+                share = s.capacity[other] / s.users[other]
+                if share < lowest:
+                    lowest = share
+        if lowest < own:
+            return lowest
+    return lowest
+
+
+def _set_ceiling(s: Flows, link: int, own: float, lowest: float) -> None:
+    """Set the ceiling of a tight link, and the bounds of those that its flows cross."""
+    ceiling = _between(own, lowest)
+    s.ceiling[link] = ceiling
+    for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
+        channel = s.channel_of[s.crossing[at]]
+        for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
+            other = s.link_of[hop]
+            if other != link and s.bound[other] < ceiling:
+                s.bound[other] = ceiling
+
+
+def _between(low: float, high: float) -> float:
+    """Return the geometric mean: shares move by factors."""
+    mean = math.sqrt(low * high)
+    return low if mean < low else high if mean > high else mean
+
+
+def _serve(s: Flows, link: int, now: float) -> None:
+    """Bring a tight link to *now*.
+
+    The count begins anew when all that were there at its last beginning have ended, so that it never grows
+    beyond the largest message, and the bytes left keep their digits.
+    """
+    served = s.served[link] + s.level[link] * (now - s.since[link])
+    s.since[link] = now
+    if served > s.horizon[link]:
+        horizon = 0.0
+        for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
+            channel = s.channel_of[s.crossing[at]]
+            left = s.left[channel] - served
+            s.left[channel] = left if left > 0.0 else 0.0
+            if left > horizon:
+                horizon = left
+        s.horizon[link] = horizon
+        served = 0.0
+    s.served[link] = served
+
+
+def _relevel(s: Flows, link: int, now: float) -> None:
+    """Share a tight link anew."""
+    _serve(s, link, now)
+    s.level[link] = s.capacity[link] / s.users[link]
+    _set_due(s, len(s.cores) + link, _next_end(s, link))
+
+
+def _next_end(s: Flows, link: int) -> float:
+    """Return the time of the first end on a tight link."""
+    first = s.channel_of[s.crossing[s.first_place[link]]]
+    end: float = s.since[link] + (s.left[first] - s.served[link]) / s.level[link]
+    return end
+
+
+# -- heaps, trees, order -------------------------------------------------------------------------------
+
+
+def _up(s: Flows, link: int, at: int) -> None:
+    """Move the hop at place *at* of a tight link towards the top of its heap as far as it belongs."""
+    first = s.first_place[link]
+    hop = s.crossing[at]
+    left = s.left[s.channel_of[hop]]
+    while at > first:
+        above = first + (at - first - 1) // 2
+        other = s.crossing[above]
+        if s.left[s.channel_of[other]] <= left:
+            break
+        s.crossing[at] = other
+        s.place[other] = at
+        at = above
+    s.crossing[at] = hop
+    s.place[hop] = at
+
+
+def _down(s: Flows, link: int, at: int) -> None:
+    """Move the hop at place *at* of a tight link away from the top of its heap as far as it belongs."""
+    first = s.first_place[link]
+    end = first + s.users[link]
+    hop = s.crossing[at]
+    left = s.left[s.channel_of[hop]]
+    while True:
+        below = first + 2 * (at - first) + 1
+        if below >= end:
+            break
+        other = s.crossing[below]
+        least = s.left[s.channel_of[other]]
+        if below + 1 < end:
+            right = s.crossing[below + 1]
+            if s.left[s.channel_of[right]] < least:
+                below += 1
+                other = right
+                least = s.left[s.channel_of[right]]
+        if left <= least:
+            break
+        s.crossing[at] = other
+        s.place[other] = at
+        at = below
+    s.crossing[at] = hop
+    s.place[hop] = at
+
+
+def _set_due(s: Flows, leaf: int, time: float) -> None:
+    """Set the time of the next end of one core or tight link."""
+    node = s.count[LEAVES] + leaf
+    s.due[node] = time
+    while node > 1:
+        node //= 2
+        least = s.due[2 * node]
+        if s.due[2 * node + 1] < least:
+            least = s.due[2 * node + 1]
+        if s.due[node] == least:
+            break
+        s.due[node] = least
+
+
+def _sort(values: Ints, n: int) -> None:
+    """Sort the first *n* of *values*, by a heap with the greatest on top."""
+    for i in range(n // 2 - 1, -1, -1):
+        _sink(values, i, n)
+    for end in range(n - 1, 0, -1):
+        values[0], values[end] = values[end], values[0]
+        _sink(values, 0, end)
+
+
+def _sink(values: Ints, at: int, end: int) -> None:
+    value = values[at]
+    while True:
+        below = 2 * at + 1
+        if below >= end:
+            break
+        if below + 1 < end and values[below + 1] > values[below]:
+            below += 1
+        if values[below] <= value:
+            break
+        values[at] = values[below]
+        at = below
+    values[at] = value
