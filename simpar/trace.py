@@ -70,12 +70,26 @@ class NodeLog:
 
 
 @dataclass(frozen=True, eq=False)
+class Totals:
+    """What a whole run comes to."""
+
+    instances: int
+    end_s: float
+    """When the last of them ended."""
+    busy_s: NDArray[np.float64]
+    """How long each resource was occupied: float64[resources]."""
+
+
+@dataclass(frozen=True, eq=False)
 class Trace:
-    """When each instance was ready, started and ended. Columns have one row an instance."""
+    """When each instance was ready, started and ended. Columns have one row an instance.
+
+    A run may keep the rows of its last iterations only, or none; ``totals`` are those of all.
+    """
 
     program: Program
     engine: str
-    """Who ran it: ``reference``, or the name of a backend."""
+    """Who ran it: ``reference``, ``compiled``, or the name of a backend."""
     task: NDArray[np.int32]
     iteration: NDArray[np.int32]
     resource: NDArray[np.int32]
@@ -85,6 +99,10 @@ class Trace:
     end_s: NDArray[np.float64]
     nodes: NodeLog | None = None
     """What joins and batches did; None where the program has none."""
+    totals: Totals | None = None
+    """Of the whole run, whatever rows were kept."""
+    note: str = ""
+    """What whoever reads the figures should know of the engine; empty as a rule."""
 
     def __len__(self) -> int:
         """Return the number of instances."""

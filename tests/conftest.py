@@ -106,12 +106,27 @@ def scene(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def measure():
-    """Return a function from a scenario, and a strategy where there are several, to its figures."""
+def run_on_both():
+    """Return a function that runs a program on both engines and returns the trace, which must be the same."""
+
+    def run(program):
+        trace = simpar.simulate(program, "compiled")
+        assert trace.digest() == simpar.simulate(program, "reference").digest()
+        return trace
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def measure(run_on_both):
+    """Return a function from a scenario, and a strategy where there are several, to its figures.
+
+    Both engines run it, and must agree.
+    """
 
     def run(scenario, name=None):
         program = simpar.compile(scenario, name or scenario.strategies[0].name)
         assert program.check() == []
-        return Measured(simpar.simulate(program))
+        return Measured(run_on_both(program))
 
     return run

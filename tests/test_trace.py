@@ -310,6 +310,6 @@ def test_the_last_digit_changes_the_digest(trace):
 
 def test_a_trace_says_what_it_is_in_one_line(trace):
     assert len(trace) == 4
-    assert repr(trace) == "<Trace of 'by hand' by reference: 4 instances, 5.5 s>"
+    assert repr(trace) == "<Trace of 'by hand' by compiled: 4 instances, 5.5 s>"
     empty = Trace(trace.program, "none", *[np.array([])] * 6)
     assert repr(empty) == "<Trace of 'by hand' by none: 0 instances, 0 s>"

@@ -30,7 +30,6 @@ LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
     "late": ("cancel",),
     "schedule": ("interleaved",),
-    "engine": ("compiled",),
     "topology": ("links", "tree", "ring"),
 }
 """Values by setting."""

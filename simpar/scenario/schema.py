@@ -265,8 +265,8 @@ class RunSpec(Strict):
     seed: Annotated[int, Whole(0, 2**63 - 1)] = 0
     """Seed of everything random."""
 
-    engine: Annotated[Literal["auto", "reference"], Choice("engine", LATER_WORDS["engine"])] = "auto"
-    """Which simulator runs."""
+    engine: Annotated[Literal["auto", "reference", "compiled"], Choice("engine")] = "auto"
+    """Which simulator runs: the fastest that can, SimPy, or the compiled loop. Their answers are the same."""
 
     stagger: Annotated[Literal["even", "none"], Choice("stagger")] = "even"
     """Whether asynchronous workers start evenly spread over their first step, or all at once."""

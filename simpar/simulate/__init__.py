@@ -1,41 +1,87 @@
 """Engines: from a program to a trace.
 
 :func:`simulate` is the way in. :mod:`simpar.simulate.reference` states the semantics;
-:mod:`simpar.simulate.network` shares links between flows for every engine.
+:mod:`simpar.simulate.compiled` gives the same traces, fast; :mod:`simpar.simulate.network` shares links
+between flows for both.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from simpar.errors import EngineError
 from simpar.program import Program
+from simpar.simulate.compiled import CompiledEngine
 from simpar.simulate.reference import Progress, ReferenceEngine
 from simpar.trace import Trace
 
-ENGINES = ("auto", "reference")
+ENGINES = ("auto", "reference", "compiled")
 """What ``engine`` may be."""
 
-__all__ = ["ENGINES", "Progress", "ReferenceEngine", "simulate"]
+MOST_INSTANCES = 100_000_000_000
+"""Instances of a run, beyond which it would take hours."""
+
+MOST_ROWS = 200_000_000
+"""Rows of a trace, beyond which it would fill a laptop's memory."""
+
+__all__ = ["ENGINES", "CompiledEngine", "Progress", "ReferenceEngine", "simulate"]
 
 
-def simulate(program: Program, engine: str = "auto", progress: Progress | None = None) -> Trace:
+def simulate(
+    program: Program, engine: str = "auto", progress: Progress | None = None, keep: int | None = None
+) -> Trace:
     """Run *program* and return its trace; ``trace.engine`` says which engine ran.
 
     Args:
-        engine: ``auto`` takes the fastest engine that can run the program; ``reference`` is SimPy.
+        engine: ``auto`` takes the fastest engine that can run the program, which is the compiled one;
+            ``reference`` is SimPy; ``compiled`` is the compiled one and no other.
         progress: called now and then with (instances done, instances in all).
+        keep: of how many of the last iterations the trace has rows; None for all, 0 for none. The
+            updates of batches are kept all, or none; ``trace.totals`` are those of the whole run.
 
     Raises:
         ProgramError: the program breaks a rule.
-        EngineError: there is no such engine, or the program cannot go on.
+        EngineError: there is no such engine, the run or its trace would be too large, or the program cannot
+            go on.
     """
     if engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}; write one of: {', '.join(ENGINES)}")
+    kept = program.iterations if keep is None else min(max(0, keep), program.iterations)
+    _check_size(program, kept)
     program.require_valid()
-    return ReferenceEngine(program, progress).run()
+    if engine == "reference":
+        return _last(ReferenceEngine(program, progress).run(), kept)
+    return CompiledEngine(program, progress, keep=kept).run()
+
+
+def _check_size(program: Program, kept: int) -> None:
+    instances, rows = len(program) * program.iterations, len(program) * kept
+    if instances > MOST_INSTANCES:
+        raise EngineError(
+            f"{program.name} has {instances:.3g} task instances ({len(program):,} tasks x "
+            f"{program.iterations:,} iterations), more than {MOST_INSTANCES:.0e}; run fewer iterations"
+        )
+    if rows > MOST_ROWS:
+        raise EngineError(
+            f"the trace of {program.name} would have {rows:.3g} rows, more than {MOST_ROWS:.0e}; "
+            "keep those of the last iterations only (keep=...)"
+        )
+
+
+def _last(trace: Trace, kept: int) -> Trace:
+    """Return *trace* with the rows of its last *kept* iterations and of updates, or with none."""
+    program = trace.program
+    if kept == program.iterations:
+        return trace
+    wanted = trace.iteration >= program.iterations - kept
+    for update in program.batch_of_update:
+        wanted |= trace.task == update
+    wanted &= kept > 0
+    columns = ("task", "iteration", "resource", "ready_s", "start_s", "end_s")
+    return replace(trace, **{name: getattr(trace, name)[wanted] for name in columns})
 
 
 class _CallableRoom(ModuleType):

@@ -22,7 +22,9 @@ def can_compile() -> bool:
     return find_spec("numba") is not None
 
 
-def twins(names: Mapping[str, Any], functions: Iterable[str]) -> dict[str, Any]:
+def twins(
+    names: Mapping[str, Any], functions: Iterable[str], entries: Iterable[str] | None = None
+) -> dict[str, Any]:
     """Return compiled twins of *functions*, by name.
 
     Args:
@@ -35,9 +37,10 @@ def twins(names: Mapping[str, Any], functions: Iterable[str]) -> dict[str, Any]:
     """
     from numba import njit
 
+    functions = list(functions)
     twin = dict(names)
     for name in functions:
-        private = name.startswith("_")  # never called from Python: it needs no way in from there
+        private = name.startswith("_") if entries is None else name not in entries
         options: dict[str, Any] = {"no_cpython_wrapper": private, "no_cfunc_wrapper": True}
         compiled = njit(cache=not private, error_model="numpy", **options)
         twin[name] = compiled(FunctionType(names[name].__code__, twin, name))

@@ -21,11 +21,10 @@ there before :meth:`ReferenceEngine.run` runs among the tasks.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import simpy
@@ -33,9 +32,10 @@ from simpy.events import NORMAL, Event
 
 from simpar.errors import EngineError
 from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, Program
+from simpar.simulate.collecting import uncollected
 from simpar.simulate.network import FairNetwork
 from simpar.simulate.nodes import Gathering, log
-from simpar.trace import Trace
+from simpar.trace import Totals, Trace
 
 GRANT = NORMAL + 1
 """Priority of the grant to rank 0; rank r has GRANT + r."""
@@ -87,16 +87,12 @@ class _Instance:
             event.callbacks.append(self._go_on)
 
 
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep Python's cycle collector out: a run makes no cycles, and looking for them takes a third of it."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+def _totals(trace: Trace) -> Totals:
+    """Return what *trace*, of all instances, comes to."""
+    on = trace.resource >= 0
+    seconds = (trace.free_s - trace.start_s)[on]
+    busy = np.bincount(trace.resource[on], weights=seconds, minlength=len(trace.program.resources))
+    return Totals(len(trace), float(trace.end_s.max(initial=0.0)), busy.astype(np.float64))
 
 
 class Station:
@@ -382,7 +378,7 @@ class ReferenceEngine:
                 elif iteration >= self._reach[task]:
                     break
         self._settle()
-        with _no_collection():
+        with uncollected():
             self.env.run()
         updates = sum(len(gathering.members) for gathering in self._gathering.values())
         expected = len(self._periodic()) * self.program.iterations + updates
@@ -393,7 +389,7 @@ class ReferenceEngine:
         self._rows.sort()
         columns = np.array(self._rows, dtype=np.float64).reshape(-1, 5)
         task_column = columns[:, 1].astype(np.int32)
-        return Trace(
+        trace = Trace(
             program=self.program,
             engine="reference",
             task=task_column,
@@ -406,6 +402,7 @@ class ReferenceEngine:
             if self._gathering or self.program.joins
             else None,
         )
+        return replace(trace, totals=_totals(trace))
 
     def _periodic(self) -> list[int]:
         """Return the tasks that run once an iteration: all but batches and their updates."""

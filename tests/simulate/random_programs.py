@@ -64,6 +64,33 @@ def draw(seed, ties):
     return replace(builder.build(), durations=durations, lags=lags)
 
 
+def draw_contradictions(seed, ties):
+    """Return a program with what :func:`draw` leaves out: where (ready, rank) and the order of grants differ.
+
+    Starts reach others at once from resources of several places, and later iterations through tasks that
+    take nothing.
+    """
+    rng = random.Random(seed)
+    time = _clock(rng, ties)
+    builder = ProgramBuilder(f"contradictions {seed}", rng.randint(1, 6))
+    resources = [builder.resource(f"r{n}", "device", capacity=rng.choice([1, 2, 3])) for n in range(3)]
+    tasks = rng.randint(4, 14)
+    places = [rng.choice(resources) if rng.random() < 0.7 else -1 for _ in range(tasks)]
+    for task, resource in enumerate(places):
+        builder.task(f"t{task}", Op("forward"), resource, time(1) if resource >= 0 else 0.0)
+    for _ in range(rng.randint(tasks // 2, 2 * tasks)):
+        u, v = sorted(rng.sample(range(tasks), 2))
+        if rng.random() < 0.5 and places[u] >= 0:
+            builder.edge(u, v, at_start=True)
+        else:
+            builder.edge(u, v, lag=rng.choice([0.0, time(1)]))
+    for _ in range(rng.randint(0, 4)):
+        u, v = rng.randrange(tasks), rng.randrange(tasks)
+        lag = 0.0 if places[u] >= 0 or places[v] >= 0 else time(1)
+        builder.edge(u, v, distance=rng.randint(1, 2), lag=lag)
+    return builder.build()
+
+
 def draw_joins(seed, ties):
     """Return a program of :func:`draw` in which some of the tasks without a resource wait for k of n only."""
     rng = random.Random(seed)

@@ -1,4 +1,7 @@
-"""The reference engine against engines that share nothing with it but the rules."""
+"""The reference engine against engines that share nothing with it but the rules.
+
+:mod:`test_compiled_engine` holds the compiled one against it.
+"""
 
 import fluid
 import lindley
@@ -9,6 +12,8 @@ from hypothesis import strategies as st
 
 from simpar.simulate import simulate
 from simpar.simulate.network import max_min_rates
+
+NAMES_ENGINES = True
 
 
 def rows(trace):
@@ -29,7 +34,7 @@ def test_random_programs_run_alike_to_the_last_bit(first):
     for seed in range(first, first + 100):
         program = random_programs.draw(seed, ties=seed % 2 == 0)
         assert program.check() == [], seed
-        assert rows(simulate(program)) == as_lists(lindley.run(program)), seed
+        assert rows(simulate(program, "reference")) == as_lists(lindley.run(program)), seed
 
 
 def nodes(trace):
@@ -47,7 +52,7 @@ def test_random_joins_and_batches_run_alike_to_the_last_bit(draw, first):
     for seed in range(first, first + 100):
         program = draw(seed, ties=seed % 2 == 0)
         assert program.check() == [], seed
-        trace = simulate(program)
+        trace = simulate(program, "reference")
         ran, *done = lindley.run_with_nodes(program)
         assert rows(trace) == as_lists(ran), seed
         assert trace.nodes is None or nodes(trace) == tuple(done), seed
@@ -57,7 +62,7 @@ def test_random_servers_hold_what_they_are_meant_to_try():
     seen = dict.fromkeys(["together", "flushed", "dropped", "count", "drain", "timeout", "at once"], 0)
     for seed in range(100):
         program = random_programs.draw_servers(seed, ties=seed % 2 == 0)
-        trace = simulate(program)
+        trace = simulate(program, "reference")
         seen["together"] += any(len(members) > 1 for members in trace.nodes.members_of.values())
         seen["flushed"] += len(trace.nodes.flushed) > 0
         seen["dropped"] += len(trace.nodes.dropped) > 0
@@ -71,7 +76,7 @@ def test_random_messages_one_at_a_time_run_alike_to_the_last_bit(first):
     for seed in range(first, first + 100):
         program = random_programs.draw_messages(seed, ties=seed % 2 == 0, sharing="fifo")
         assert program.check() == [], seed
-        assert rows(simulate(program)) == as_lists(lindley.run(program)), seed
+        assert rows(simulate(program, "reference")) == as_lists(lindley.run(program)), seed
 
 
 @pytest.mark.parametrize("first", range(0, 300, 100))
@@ -79,7 +84,7 @@ def test_random_messages_on_shared_links_end_at_the_same_times(first):
     for seed in range(first, first + 100):
         program = random_programs.draw_messages(seed, ties=False, sharing="fair")
         assert program.check() == [], seed
-        found, wanted = rows(simulate(program)), as_lists(fluid.run(program))
+        found, wanted = rows(simulate(program, "reference")), as_lists(fluid.run(program))
         assert found.keys() == wanted.keys()
         for instance, times in wanted.items():
             assert found[instance] == pytest.approx(times, rel=1e-9, abs=1e-12), (seed, instance)
@@ -106,7 +111,7 @@ def test_random_programs_hold_what_they_are_meant_to_try():
 def test_fifo_resources_serve_by_ready_time_then_rank_then_iteration(sharing):
     """Tie-heavy, because then a wrong order of events shows in who is served first."""
     for seed in range(300):
-        trace = simulate(random_programs.draw_messages(seed, ties=True, sharing=sharing))
+        trace = simulate(random_programs.draw_messages(seed, ties=True, sharing=sharing), "reference")
         for resource in range(len(trace.program.resources)):
             queue = [
                 (trace.ready_s[row], trace.task[row], trace.iteration[row], trace.start_s[row])

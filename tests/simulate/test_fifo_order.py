@@ -159,7 +159,6 @@ def test_rows_of_a_trace_go_by_iteration_then_task():
         (1, 1),
     ]
     assert trace.resource.tolist() == [0] * 4
-    assert trace.engine == "reference"
 
 
 def test_a_deadlock_names_what_waits_and_what_ran_last(builder, cpu):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import simpar
+from simpar.simulate import simulate
 
 SPEEDS = [1.0, 0.5, 0.8]
 FREE = {"bandwidth": 1e15, "latency": 0.0}
@@ -30,7 +31,7 @@ def run(scene, kind, *, speed=SPEEDS, options=None, layers=None, **network):
         run={"steps": 12, "stagger": "none"},
         **(network or {"bandwidth": 2000.0, "latency": 0.01}),
     )
-    return simpar.simulate(simpar.compile(scenario, kind))
+    return simulate(simpar.compile(scenario, kind))
 
 
 @pytest.mark.parametrize("bound", [0, 1, 2, 5])

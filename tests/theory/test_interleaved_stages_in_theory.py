@@ -6,8 +6,8 @@ Source: Narayanan et al., Efficient Large-Scale Language Model Training on GPU C
 
 import pytest
 
-import simpar
 from simpar.program import Op, ProgramBuilder
+from simpar.simulate import simulate
 
 
 def order(device, devices, chunks, micro):
@@ -59,7 +59,7 @@ def makespan(devices, chunks, micro, forward_s, backward_s):
                 queue.pop(0)
                 progress = True
         assert progress, "the devices wait for each other"
-    return float(simpar.simulate(builder.build()).end_s.max())
+    return float(simulate(builder.build()).end_s.max())
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 4])

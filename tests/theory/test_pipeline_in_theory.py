@@ -3,6 +3,7 @@
 import pytest
 
 import simpar
+from simpar.simulate import simulate
 
 
 def gpipe(scene, stages, microbatches, output=0.0, forward=1.0, backward=2.0, **options):
@@ -77,7 +78,7 @@ def test_one_microbatch_makes_stages_take_turns(scene, measure):
 
 def test_all_forwards_come_first_and_backwards_in_reverse_order(scene):
     scenario = gpipe(scene, 3, 4)
-    trace = simpar.simulate(simpar.compile(scenario, "pipeline"))
+    trace = simulate(simpar.compile(scenario, "pipeline"))
     ops = trace.program.ops
     for stage in range(3):
         begins = [

@@ -15,6 +15,7 @@ import pytest
 
 import simpar
 from simpar.result import Measured
+from simpar.simulate import simulate
 
 FREE = {"bandwidth": 1e15, "layers": [(0.0, 1.0, 1, 0.0)]}
 EXPONENTIAL = {"compute": {"kind": "exponential", "mean": 1}}
@@ -109,7 +110,7 @@ def runs(scene, seed, replications, **options):
     run = {"seed": seed} | options.pop("run")
     scenario = scene("ps-async", run=run, **FREE | options)
     programs = [simpar.compile(scenario, "ps-async", replication) for replication in range(replications)]
-    return [Measured(simpar.simulate(program)) for program in programs]
+    return [Measured(simulate(program)) for program in programs]
 
 
 def by_worker(found):

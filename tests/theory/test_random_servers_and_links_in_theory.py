@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import simpar
+from simpar.simulate import simulate
 
 FREE = {"bandwidth": 1e15}
 
@@ -168,7 +169,7 @@ def test_a_ring_of_random_links_follows_its_recurrence(scene, workers, sharing, 
     program = simpar.compile(scenario, "allreduce")
     chunk_s = 240 / workers / (480.0 / workers)
     factors = np.array([sent_by(program, worker, chunk_s) for worker in range(workers)])
-    trace = simpar.simulate(program)
+    trace = simulate(program)
     updates = [trace.end_s[np.flatnonzero(trace.task == task)] for task in program.meta["updates"]]
     wanted = ring(np.ones(workers), factors, chunk_s, 0.02)
     assert np.array(updates) == pytest.approx(wanted, rel=1e-9)
