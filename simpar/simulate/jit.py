@@ -22,25 +22,43 @@ def can_compile() -> bool:
     return find_spec("numba") is not None
 
 
-def twins(names: Mapping[str, Any], functions: Iterable[str]) -> dict[str, Any]:
+def twins(
+    names: Mapping[str, Any],
+    functions: Iterable[str],
+    entries: Iterable[str] | None = None,
+    allocates: bool = True,
+) -> dict[str, Any]:
     """Return compiled twins of *functions*, by name.
 
     Args:
         names: what the functions refer to: the globals of their module, compiled twins of other modules'
             functions in place of those that they import.
         functions: names of those to compile, all that call each other.
+        entries: those of them that Python calls; the others get no way in from there, which takes long to
+            compile. By default those whose names have no leading underscore.
+        allocates: whether they make arrays. Where none does, nobody counts references, which would take
+            longer than what short functions do.
 
     Raises:
         ImportError: numba is not installed.
     """
     from numba import njit
 
+    functions = list(functions)
+    open_ones = {name for name in functions if not name.startswith("_")} if entries is None else set(entries)
     twin = dict(names)
     for name in functions:
-        private = name.startswith("_")  # never called from Python: it needs no way in from there
-        options: dict[str, Any] = {"no_cpython_wrapper": private, "no_cfunc_wrapper": True}
-        compiled = njit(cache=not private, error_model="numpy", **options)
-        twin[name] = compiled(FunctionType(names[name].__code__, twin, name))
+        entry = name in open_ones
+        options: dict[str, Any] = {
+            "no_cpython_wrapper": not entry,
+            "no_cfunc_wrapper": True,
+            "_nrt": allocates,
+        }
+        function = FunctionType(names[name].__code__, twin, name)
+        try:
+            twin[name] = njit(cache=entry, error_model="numpy", **options)(function)
+        except RuntimeError:  # no folder to keep compiled code in: then it is compiled in every process
+            twin[name] = njit(error_model="numpy", **options)(function)
     return {name: twin[name] for name in functions}
 
 
@@ -52,7 +70,7 @@ def compiled_flows() -> dict[str, Callable[..., Any]]:
         ImportError: numba is not installed.
     """
     names = vars(flows)
-    own = [name for name, one in names.items() if getattr(one, "__module__", "") == flows.__name__]
-    functions = [name for name in own if isinstance(names[name], FunctionType) and name not in flows.BUILDERS]
-    found = twins(names, functions)
-    return {name: found[name] for name in ("start", "settle", "complete")}
+    functions = [name for name, one in names.items() if getattr(one, "__module__", "") == flows.__name__]
+    entries = ("start", "settle", "complete")
+    found = twins(names, functions, entries, allocates=False)
+    return {name: found[name] for name in entries}
