@@ -31,6 +31,5 @@ LATER_WORDS: dict[str, tuple[str, ...]] = {
     "late": ("cancel",),
     "schedule": ("interleaved",),
     "engine": ("compiled",),
-    "topology": ("links", "tree", "ring"),
 }
 """Values by setting."""
