@@ -40,6 +40,7 @@ def scene(tmp_path_factory):
         per_node=1,
         intra=None,
         variation=None,
+        network=None,
     ):
         """Return the scenario.
 
@@ -51,17 +52,18 @@ def scene(tmp_path_factory):
             data: (bytes of a record, bytes per second of the store, batches that a worker has room for).
             per_node: devices of each machine.
             intra: bandwidth and latency of the links inside a machine.
+            network: further settings of the section, as they are written.
         """
-        network = {
+        links = {
             "bandwidth": f"{bandwidth!r} B/s",
             "latency": f"{latency!r} s",
             "overhead": f"{overhead!r} s",
             "sharing": sharing,
         }
         if server_bandwidth is not None:
-            network["server_bandwidth"] = f"{server_bandwidth!r} B/s"
+            links["server_bandwidth"] = f"{server_bandwidth!r} B/s"
         if intra is not None:
-            network["intra"] = {"bandwidth": f"{intra[0]!r} B/s", "latency": f"{intra[1]!r} s"}
+            links["intra"] = {"bandwidth": f"{intra[0]!r} B/s", "latency": f"{intra[1]!r} s"}
         written = [
             {
                 "name": f"l{index}",
@@ -88,7 +90,7 @@ def scene(tmp_path_factory):
             "name": "scene",
             "model": (model or {"layers": written}) | {"batch": batch},
             "cluster": cluster,
-            "network": network,
+            "network": links | (network or {}),
             "strategies": list(strategies),
             "run": {"steps": 4, "warmup": 2} | (run or {}),
         }

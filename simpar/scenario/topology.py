@@ -107,8 +107,8 @@ def check_topology(
     given = topology if isinstance(topology, dict) else {}
     for key in given:
         if key != "kind" and key not in KEYS[kind]:
-            takes = ", ".join(KEYS[kind]) or "nothing else"
-            report.add((*HERE, key), f"kind {kind} takes no {key!r}", f"it takes: {takes}", key=True)
+            fix = f"it takes: {', '.join(KEYS[kind])}" if KEYS[kind] else "remove it"
+            report.add((*HERE, key), f"kind {kind} takes no {key!r}", fix, key=True)
     if kind == "tree":
         _check_tree(given, report)
     elif kind == "links" and report.clean(HERE):
