@@ -1,5 +1,6 @@
 """What tests of several rooms share."""
 
+import functools
 import itertools
 import json
 
@@ -8,6 +9,7 @@ from hypothesis import settings
 
 import simpar
 from simpar.result import Measured
+from simpar.simulate import simulate
 
 # The same examples every time: a change is judged by what it changed, not by the draw. Search for new ones
 # with --hypothesis-profile=search.
@@ -40,6 +42,7 @@ def scene(tmp_path_factory):
         per_node=1,
         intra=None,
         variation=None,
+        network=None,
     ):
         """Return the scenario.
 
@@ -51,17 +54,18 @@ def scene(tmp_path_factory):
             data: (bytes of a record, bytes per second of the store, batches that a worker has room for).
             per_node: devices of each machine.
             intra: bandwidth and latency of the links inside a machine.
+            network: further settings of the section, as they are written.
         """
-        network = {
+        links = {
             "bandwidth": f"{bandwidth!r} B/s",
             "latency": f"{latency!r} s",
             "overhead": f"{overhead!r} s",
             "sharing": sharing,
         }
         if server_bandwidth is not None:
-            network["server_bandwidth"] = f"{server_bandwidth!r} B/s"
+            links["server_bandwidth"] = f"{server_bandwidth!r} B/s"
         if intra is not None:
-            network["intra"] = {"bandwidth": f"{intra[0]!r} B/s", "latency": f"{intra[1]!r} s"}
+            links["intra"] = {"bandwidth": f"{intra[0]!r} B/s", "latency": f"{intra[1]!r} s"}
         written = [
             {
                 "name": f"l{index}",
@@ -88,7 +92,7 @@ def scene(tmp_path_factory):
             "name": "scene",
             "model": (model or {"layers": written}) | {"batch": batch},
             "cluster": cluster,
-            "network": network,
+            "network": links | (network or {}),
             "strategies": list(strategies),
             "run": {"steps": 4, "warmup": 2} | (run or {}),
         }
@@ -103,6 +107,28 @@ def scene(tmp_path_factory):
         return simpar.load(file)
 
     return write
+
+
+def pytest_generate_tests(metafunc):
+    """Run what is said of one engine on either, but for pages that name the engines themselves."""
+    module = metafunc.module
+    in_room = metafunc.definition.path.parent.name == "simulate" and hasattr(module, "simulate")
+    if in_room and not getattr(module, "NAMES_ENGINES", False):
+        metafunc.fixturenames.append("engine")
+        metafunc.parametrize("engine", ["reference", "compiled"])
+
+
+@pytest.fixture(autouse=True)
+def engines(request, monkeypatch):
+    """Let ``simulate`` of a page on theory run both engines, and of one on engines the one it is for."""
+    room, module = request.path.parent.name, request.module
+    if getattr(module, "simulate", None) is not simulate or getattr(module, "NAMES_ENGINES", False):
+        return
+    if room == "theory":
+        monkeypatch.setattr(module, "simulate", request.getfixturevalue("run_on_both"))
+    elif room == "simulate":
+        engine = request.node.callspec.params["engine"]
+        monkeypatch.setattr(module, "simulate", functools.partial(simulate, engine=engine))
 
 
 @pytest.fixture(scope="session")

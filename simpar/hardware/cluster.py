@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simpar.hardware.topology import Graph, Tree
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -87,7 +89,7 @@ class Intra:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A star: every machine and server has one full-duplex link to a switch that never blocks."""
+    """The links between machines and servers; rates are what other traffic leaves of them."""
 
     bytes_per_s: float
     """Payload rate of one direction of a machine's link, which all its devices share."""
@@ -103,6 +105,9 @@ class Network:
 
     sharing: str
     """``fair`` (max-min among channels) or ``fifo`` (one message at a time a link)."""
+
+    topology: Tree | Graph | None = None
+    """How links are joined. None is a star: one full-duplex link each to a switch that never blocks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from simpar.hardware.cluster import Cluster, Device, Intra, Network, Server
 from simpar.hardware.devices import DevicePreset, load_devices
 from simpar.hardware.instances import InstancePreset, load_instances
 from simpar.hardware.links import LinkPreset, load_links
+from simpar.hardware.topology import Graph, Tree, ring
 from simpar.workload import DTYPE_BYTES, Workload
 
 if TYPE_CHECKING:
@@ -189,13 +190,61 @@ def _network(scenario: Scenario) -> Network | None:
         return Network(rate, rate, link.latency.value, 0.0, "fair")
     server_bandwidth = bandwidth if spec.server_bandwidth is None else spec.server_bandwidth
     efficiency = _efficiency(spec, link)
+    left = 1.0 - spec.background
     return Network(
-        bytes_per_s=bandwidth * efficiency,
-        server_bytes_per_s=server_bandwidth * efficiency,
+        bytes_per_s=bandwidth * efficiency * left,
+        server_bytes_per_s=server_bandwidth * efficiency * left,
         latency_s=_latency(spec, link),
         overhead_s=spec.overhead,
         sharing=spec.sharing,
+        topology=_topology(scenario, spec, bandwidth * efficiency, efficiency),
     )
+
+
+def _topology(
+    scenario: Scenario, network: NetworkSpec, bytes_per_s: float, efficiency: float
+) -> Tree | Graph | None:
+    """Return how links are joined, None for a star.
+
+    Args:
+        bytes_per_s: of a machine's link, before other traffic takes its share.
+        efficiency: of all links.
+    """
+    spec, cluster = network.topology, scenario.cluster
+
+    def left(background: float | None) -> float:
+        return 1.0 - (network.background if background is None else background)
+
+    machines = cluster.workers // cluster.per_node
+    if spec.kind == "tree":
+        assert spec.rack is not None, "the scenario was checked: a tree has racks"
+        if spec.uplink is not None:
+            uplink = spec.uplink * efficiency
+        else:
+            assert spec.oversubscription is not None, "the scenario was checked: uplinks have a rate"
+            uplink = spec.rack * bytes_per_s / spec.oversubscription
+        return Tree(machines, spec.rack, uplink * left(spec.background), spec.servers)
+    if spec.kind == "ring":
+        servers = [
+            getattr(one.options, "servers", 0)
+            for one in scenario.strategies
+            if not getattr(one.options, "colocate", False)
+        ]
+        names = [f"{'n' if cluster.per_node > 1 else 'w'}{machine}" for machine in range(machines)]
+        names += [f"ps{server}" for server in range(max(servers, default=0))]
+        return ring(names, bytes_per_s * left(None))
+    if spec.kind == "links":
+        assert spec.links is not None, "the scenario was checked: links are listed"
+        return Graph(
+            (
+                link.between[0],
+                link.between[1],
+                (bytes_per_s if link.bandwidth is None else link.bandwidth * efficiency)
+                * left(link.background),
+            )
+            for link in spec.links
+        )
+    return None
 
 
 def _intra(scenario: Scenario) -> Intra:

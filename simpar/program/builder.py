@@ -205,7 +205,7 @@ class ProgramBuilder:
                 self.edge(before, only)
             return only, only
         first = last = -1
-        before_s = 0.0  # what the bytes take on the hop before
+        offsets = _cut_through([n_bytes / rate for _, rate in links])
         for hop, (link_name, rate) in enumerate(links):
             link = self.link(link_name, rate)
             resource = self.resource(link_name, "link", route=(link,), discipline=discipline)
@@ -219,11 +219,11 @@ class ProgramBuilder:
                     self.edge(before, here)
             else:
                 wait = latency + overhead if hop == 1 else 0.0
-                behind = wait + max(0.0, before_s - bytes_s)
+                behind = wait + (offsets[hop] - offsets[hop - 1])
                 if priority is not None:
                     behind = max(behind, SHORTEST_S)  # a start reaches nothing at once by priority
                 self.edge(last, here, lag=behind, at_start=True)
-            last, before_s = here, bytes_s
+            last = here
         if len(links) == 1:
             self._tail_lag[last] = latency
         return first, last
@@ -268,3 +268,23 @@ class ProgramBuilder:
             batches=self._batches,
             meta=dict(meta or {}),
         )
+
+
+def _cut_through(seconds: Sequence[float]) -> list[float]:
+    """Return when a message's service by each of its links begins, on an idle path, after that by the first.
+
+    A link's service ends with the last byte, which comes through the slowest link so far; so it begins that
+    much later. It never begins after that by a later link, though, which would push that one back: an idle
+    path takes no longer than its slowest link. With two links it is ``max(0, d_1 - d_2)``.
+
+    >>> _cut_through([4.0, 1.0]), _cut_through([1.0, 0.5, 1.0]), _cut_through([4.0, 1.0, 2.0])
+    ([0.0, 3.0], [0.0, 0.0, 0.0], [0.0, 2.0, 2.0])
+    """
+    offsets = []
+    slowest = 0.0
+    for one in seconds:
+        slowest = max(slowest, one)
+        offsets.append(slowest - one)
+    for hop in range(len(offsets) - 2, -1, -1):
+        offsets[hop] = min(offsets[hop], offsets[hop + 1])
+    return offsets

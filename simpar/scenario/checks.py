@@ -17,6 +17,7 @@ from simpar.scenario.presets import INSTANCE_DEVICES
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import count_workers, devices_per_node
 from simpar.scenario.shape_checks import check_shape
+from simpar.scenario.topology import check_topology, kind_of, machine_names
 from simpar.scenario.variation import check_variation
 from simpar.scenario.words import Path
 from simpar.units import Kind, parse, shown
@@ -54,6 +55,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
                         pushers = workers // (devices_per_node(cluster) or 1)
                     _check_servers(kind, options, pushers, ("strategies", index), report)
     _check_links(data, report)
+    _check_topology(data, workers, report)
 
 
 def check_layers(layers: Any, path: Path, report: Report) -> None:
@@ -302,6 +304,32 @@ def _check_links(data: Data, report: Report) -> None:
     if not linked and (given is not None or network is None):
         said = f"machines of {per_node} devices need the links between them"
         report.add(("network", "intra"), said, f"write 'intra: {EXAMPLES['intra']}'")
+
+
+def _check_topology(data: Data, workers: int | None, report: Report) -> None:
+    """Note what is wrong with the network's topology, and formulas that know only a star."""
+    topology = (_written_out(data.get("network")) or {}).get("topology")
+    if topology is None or not report.clean(("network",), ("strategies",)):
+        return
+    items = data.get("strategies")
+    kinds: list[tuple[Any, Data]] = []
+    for item in items if isinstance(items, list) else ():
+        kind, options = next(iter(item.items())) if isinstance(item, dict) else (item, None)
+        kinds.append((kind, options if isinstance(options, dict) else {}))
+    servers = [
+        options.get("servers", KINDS[kind].model_fields["servers"].default)
+        for kind, options in kinds
+        if kind in KINDS and "servers" in KINDS[kind].model_fields and not options.get("colocate")
+    ]
+    per_node = devices_per_node(_section(data, "cluster") or {})
+    known = workers is not None and per_node is not None and workers % per_node == 0
+    machines = machine_names(workers or 0, per_node or 1) if known else None
+    store = "store_bandwidth" in (_section(data, "data") or {})
+    check_topology(topology, machines, max((one for one in servers if _count(one)), default=0), store, report)
+    closed = (_section(data, "run") or {}).get("collectives") == "closed_form"
+    if closed and kind_of(topology) != "star" and any(kind == "allreduce" for kind, _ in kinds):
+        said = "the formulas of collectives know only a star"
+        report.add(("run", "collectives"), said, "write messages, or 'topology: star'")
 
 
 def _needs_rate(path: Path, links: Data, report: Report) -> None:

@@ -261,6 +261,25 @@ class Share:
         return {"type": "number", **low, "maximum": self.high}
 
 
+class AtLeastZero(Share):
+    """A plain number from zero up to *high*."""
+
+    def read(self, value: Any) -> float:
+        """Return *value*; raise what is wrong with it otherwise."""
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
+            return 0.0
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
+            raise complaint(f"{shown(value)} is negative", f"write a number from 0 to {self.high:g}")
+        if isinstance(value, float) and 0 < value < 1e-6:
+            raise complaint(f"{shown(value)} is next to nothing", "write 0, or a value that matters")
+        return Share.read(self, value)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "number", "minimum": 0, "maximum": self.high}
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Printable text of *low* to *high* characters, without any of *without*."""

@@ -26,6 +26,10 @@ def json_schema() -> dict[str, Any]:
     cluster, network = definitions["ClusterSpec"], definitions["NetworkSpec"]
     cluster["properties"]["device"]["anyOf"] = _named("DeviceSpec", DEVICE_PRESETS, {"type": "null"})
     network["properties"]["intra"]["anyOf"] = _named("IntraSpec", LINK_PRESETS, {"type": "null"})
+    network["properties"]["topology"] = network["properties"]["topology"] | {
+        "anyOf": [{"enum": ["star", "ring"]}, {"$ref": "#/$defs/TopologySpec"}]
+    }
+    network["properties"]["topology"].pop("$ref", None)
     trigger = definitions["PsAsyncOptions"]["properties"]["trigger"]
     trigger["anyOf"] = [{"enum": ["drain"]}, {"$ref": "#/$defs/TriggerSpec"}, {"type": "null"}]
     del cluster["required"]

@@ -30,6 +30,5 @@ LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("hash", "replicated"),
     "late": ("cancel",),
     "schedule": ("interleaved",),
-    "topology": ("links", "tree", "ring"),
 }
 """Values by setting."""

@@ -38,6 +38,7 @@ from simpar.scenario.schema import (
     Written,
 )
 from simpar.scenario.source import Source, public_path
+from simpar.scenario.topology import TopologySpec
 from simpar.scenario.variation import DISTRIBUTED, DistributionSpec, VariationSpec, read_times
 from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
@@ -224,6 +225,7 @@ _INNER: dict[Path, type[Strict]] = {
     ("cluster", "device"): DeviceSpec,
     ("cluster", "server"): ServerSpec,
     ("network", "intra"): IntraSpec,
+    ("network", "topology"): TopologySpec,
     **{("variation", key): DistributionSpec for key in DISTRIBUTED},
 }
 

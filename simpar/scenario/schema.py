@@ -33,7 +33,6 @@ from simpar.scenario.fields import (
     Whole,
     Workers,
 )
-from simpar.scenario.later import LATER_WORDS
 from simpar.scenario.model import ModelSpec, ProfileFile
 from simpar.scenario.options import Strategy
 from simpar.scenario.presets import (
@@ -43,6 +42,7 @@ from simpar.scenario.presets import (
     LINK_PRESETS,
 )
 from simpar.scenario.source import Source, split_path
+from simpar.scenario.topology import Background, TopologySpec
 from simpar.scenario.variation import VariationSpec
 from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
@@ -216,8 +216,13 @@ class IntraSpec(Strict):
     """Share of the bandwidth that messages reach; by default the preset's, or 1."""
 
 
+def _topology(value: Any) -> Any:
+    """Write out the kind that stands for a topology without settings."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
 class NetworkSpec(Strict):
-    """A star: every machine and server has one full-duplex link to a switch that never blocks."""
+    """The network between machines; by default a star, one full-duplex link each to one switch."""
 
     preset: Annotated[str, Preset(LINK_PRESETS, "link")] | None = None
     """A link that simpar knows; what is written beside it wins."""
@@ -243,8 +248,11 @@ class NetworkSpec(Strict):
     server_bandwidth: Rate | None = None
     """The same as bandwidth for the links of parameter servers; by default equal to it."""
 
-    topology: Annotated[Literal["star"], Choice("topology", LATER_WORDS["topology"])] = "star"
-    """How the links are joined."""
+    topology: Annotated[TopologySpec, BeforeValidator(_topology)] = TopologySpec(kind="star")
+    """How the links are joined: star, ring, or a tree or links with their settings."""
+
+    background: Background = 0.0
+    """Share of each link that other traffic takes, from 0 to below 1."""
 
     @model_validator(mode="before")
     @classmethod

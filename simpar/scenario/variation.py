@@ -17,7 +17,7 @@ from pydantic_core import core_schema
 
 from simpar import units
 from simpar.errors import Problem, one_line
-from simpar.scenario.fields import Choice, Quantity, Share, Strict, Whole, complaint
+from simpar.scenario.fields import AtLeastZero, Choice, Quantity, Share, Strict, Whole, complaint
 from simpar.scenario.report import Report
 from simpar.scenario.words import Path
 from simpar.units import shown
@@ -73,25 +73,6 @@ class _MeanField:
         return {"anyOf": [number, {"type": "string", "examples": ["180 ms"]}]}
 
 
-class _AtLeastZero(Share):
-    """A plain number from zero up to *high*."""
-
-    def read(self, value: Any) -> float:
-        """Return *value*; raise what is wrong with it otherwise."""
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value == 0:
-            return 0.0
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 0:
-            raise complaint(f"{shown(value)} is negative", f"write a number from 0 to {self.high:g}")
-        if isinstance(value, float) and 0 < value < 1e-6:
-            raise complaint(f"{shown(value)} is next to nothing", "write 0, or a value that matters")
-        return Share.read(self, value)
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"type": "number", "minimum": 0, "maximum": self.high}
-
-
 _SPELLINGS = (("log-normal", "lognormal"), ("log_normal", "lognormal"), ("two_point", "two-point"))
 
 
@@ -116,7 +97,7 @@ class DistributionSpec(Strict):
     mean: Annotated[Mean, _MeanField()] | None = None
     """Its mean: 1 for the nominal time, another factor of it, or (of compute) a time like '180 ms'."""
 
-    cv: Annotated[float, _AtLeastZero(100.0)] | None = None
+    cv: Annotated[float, AtLeastZero(100.0)] | None = None
     """Its coefficient of variation, standard deviation over mean."""
 
     low: Annotated[float, Share(1e6)] | None = None

@@ -150,6 +150,7 @@ def _head(result: Comparison, setting: Setting) -> list[tuple[str, str]]:
     network = cluster.network
     if network is not None:
         links = f"{spell(network.bytes_per_s, 'rate')}, {spell(network.latency_s, 'duration')} latency"
+        links += f", {facts['topology']}" if facts.get("topology") else ""
         if cluster.intra is not None:
             links += f"; inside a machine {spell(cluster.intra.bytes_per_s, 'rate')}"
         said.append(("Network", f"{links}, {network.sharing} sharing"))

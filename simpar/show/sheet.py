@@ -159,6 +159,7 @@ def circumstances(facts: Mapping[str, Any], seed: int) -> list[str]:
         network = spell(facts["bytes_per_s"], "rate")
         if facts.get("latency_s") is not None:
             network += f", {spell(facts['latency_s'], 'duration')} latency"
+        network += f", {facts['topology']}" if facts.get("topology") else ""
         said.append(network)
     if facts.get("steps") is not None:
         said.append(f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s"))

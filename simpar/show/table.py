@@ -45,6 +45,7 @@ def head(result: Comparison, width: int = 0) -> str:
         said = f"{facts['model']}, batch {facts['batch']} on one worker"
     if facts["bytes_per_s"] is not None:
         said += f", {spell(facts['bytes_per_s'], 'rate')}, {spell(facts['latency_s'], 'duration')}"
+        said += f", {facts['topology']}" if facts.get("topology") else ""
     steps = f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s")
     if facts.get("replications", 1) > 1:
         steps += f" x {facts['replications']} runs"

@@ -14,7 +14,7 @@ from simpar.result.changes import Change
 from simpar.result.labels import size
 from simpar.units import spell
 
-_WHOSE = {"ps": "servers'", "n": "machines'", "store": "data store's"}
+_WHOSE = {"w": "workers'", "ps": "servers'", "n": "machines'", "rack": "racks'", "store": "data store's"}
 """Whose a link is, by the first letters of its name."""
 
 _HELPS = {
@@ -176,8 +176,9 @@ def waits_for(row: Row, found: Bottleneck) -> str:
         return f"waits for the latency of messages that follow each other, {share}"
     if found.resource == "fabric":
         return f"waits for the network, {share}"
-    whose = _WHOSE.get(role_of(found.resource), "workers'")
-    what = "CPUs" if found.resource.endswith(".cpu") else "links"
+    role = role_of(found.resource)
+    whose = _WHOSE.get(role, "switches'")
+    what = "CPUs" if found.resource.endswith(".cpu") else "uplinks" if role == "rack" else "links"
     verb = "queues for" if found.cause == "queue" else "waits for"
     return f"{verb} the {whose} {what} ({_equals(row, found.resource)}), {share}"
 

@@ -20,8 +20,8 @@ from simpar.program import Program
 from simpar.simulate import flows, gathers, heap, loop, places, queues
 from simpar.simulate.collecting import uncollected
 from simpar.simulate.columns import as_arrays, as_lists, grown, widened
-from simpar.simulate.flows import arrays
-from simpar.simulate.flows import network as network_state
+from simpar.simulate.flow_state import arrays
+from simpar.simulate.flow_state import network as network_state
 from simpar.simulate.jit import twins
 from simpar.simulate.layout import Layout
 from simpar.trace import NodeLog, Totals, Trace
@@ -257,15 +257,14 @@ def compiled_loop() -> Callable[..., int]:
     names: dict[str, Any] = {}
     for page in pages:
         names |= vars(page)
-    # The heap of pairs gives way to the one of two columns.
+    # The heap of pairs gives way to the one of two columns; what remembers rates, to what works them out.
     names |= {name: names[f"{name}_array"] for name in ("push", "drop", "swap", "first_time", "first_key")}
+    names["settle"] = flows.settle
     own = {page.__name__ for page in pages}
     functions = [
-        name
-        for name, one in names.items()
-        if isinstance(one, FunctionType) and one.__module__ in own and name not in flows.BUILDERS
+        name for name, one in names.items() if isinstance(one, FunctionType) and one.__module__ in own
     ]
-    found: Callable[..., int] = twins(names, functions, ["run"])["run"]
+    found: Callable[..., int] = twins(names, functions, ["run"], allocates=False)["run"]
     return found
 
 

@@ -3,8 +3,8 @@
 The functions index lists or arrays and allocate nothing, so the same source runs as it stands on lists
 and, compiled by :mod:`simpar.simulate.jit`, on NumPy arrays, with the same bits. An engine calls
 :func:`start` for each head that begins to transmit, :func:`settle` once an instant after everything else
-of it, and :func:`complete` at the time that the last :func:`settle` promised. :func:`network` makes the
-state.
+of it, and :func:`complete` at the time that the last :func:`settle` promised.
+:func:`simpar.simulate.flow_state.network` makes the state.
 
 Rates follow by progressive filling (Bertsekas and Gallager, *Data Networks*, section 6.5.2): all flows
 grow together until a link is full; its flows keep what they have; the rest grow on. Up to ``DENSE``
@@ -26,232 +26,28 @@ Rates are bytes per second, times seconds, sizes bytes.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, ForwardRef, NamedTuple, TypeAlias
 
-Ints: TypeAlias = Any
-"""list[int], or int64[...]."""
+from simpar.simulate.flow_state import (
+    CHANGED,
+    LEAVES,
+    SPARSE,
+    STARTED,
+    TOUCHED,
+    Flows,
+    Ints,
+    arrays,
+    network,
+)
 
-Floats: TypeAlias = Any
-"""list[float], or float64[...]."""
+__all__ = ["arrays", "bring", "complete", "fill", "network", "promise", "settle", "start"]
 
 SNAP = 1e-12
 """Completions this close, relative to the time of the earliest, are one instant. Without it the last
 digit of a sum would decide who is served first."""
 
-DENSE = 512
-"""Channels up to which all flows are filled progressively at every settling."""
-
 TIGHT_FROM = 4
 """Flows from which a link can be tight; for fewer the heap does not pay."""
-
-STARTED, CHANGED, TOUCHED, LEAVES, SPARSE = 0, 1, 2, 3, 4
-"""Places in ``Flows.count``: heads that have started, changed links, touched parts, leaves of the tree, and
-1 where links may be tight."""
-
-
-BUILDERS = ("network", "_firsts", "_parts", "arrays")
-"""Functions of this page that are never compiled."""
-
-
-class Flows(NamedTuple):
-    """The state of a network.
-
-    A *hop* is one link of one channel's route; a *place* is where a link keeps one.
-    """
-
-    capacity: Floats
-    """By link: bytes per second."""
-    first_hop: Ints
-    """By channel, and one more: where its hops begin."""
-    link_of: Ints
-    """By hop."""
-    channel_of: Ints
-    """By hop."""
-    first_place: Ints
-    """By link: where its places begin."""
-    part_of: Ints
-    """By link."""
-    first_core: Ints
-    """By part: where its core begins in ``core``."""
-
-    crossing: Ints
-    """By place: hops of the flows that transmit, packed at the front; a heap where the link is tight."""
-    place: Ints
-    """By hop that transmits."""
-    users: Ints
-    """By link: flows that cross it."""
-    left: Floats
-    """By channel: bytes left as of its part's ``now``; on a tight link, ``served`` at its end."""
-    rate: Floats
-    """By channel of the core."""
-    tight_on: Ints
-    """By channel: the tight link that it crosses, -1 in the core."""
-
-    core: Ints
-    """By part, packed: channels."""
-    core_place: Ints
-    """By channel of the core."""
-    cores: Ints
-    """By part: flows in its core."""
-    now: Floats
-    """By part: the time up to which ``left`` of its core counts."""
-
-    tight: Ints
-    """By link: 1 where it is."""
-    level: Floats
-    """By tight link: the rate of each of its flows."""
-    served: Floats
-    """By tight link: bytes that each flow that was there all the time has had since the count began."""
-    since: Floats
-    """By tight link: the time up to which ``served`` counts."""
-    horizon: Floats
-    """By tight link: when this is served, all that were there when the count began have ended."""
-    ceiling: Floats
-    """By tight link: at least its own share, at most that of any link that its flows cross."""
-    bound: Floats
-    """By link: at least the ceiling of every tight link with which it shares a flow."""
-
-    changed: Ints
-    """Links whose users have changed since the last settling."""
-    is_changed: Ints
-    """By link."""
-    touched: Ints
-    """Parts with such links."""
-    is_touched: Ints
-    """By part."""
-    started: Ints
-    """Channels whose heads have started since then."""
-    started_bytes: Floats
-    """Their bytes."""
-    done: Ints
-    """Channels that :func:`complete` ended, ascending."""
-
-    room: Floats
-    """By link, while filling: capacity that is left."""
-    growing: Ints
-    """By link, while filling: flows that still grow; otherwise 0."""
-    share: Floats
-    """By link, while filling: room over growing, -1 where they have changed."""
-    filling: Ints
-    """Links that are not full yet."""
-    full: Ints
-    """Links that are full at the same level."""
-
-    due: Floats
-    """Times of the next end, as a tree of minima: by part for its core, then by tight link."""
-    latest: Floats
-    """One: the end of the promised instant."""
-    count: Ints
-    """See ``STARTED`` and its neighbours."""
-
-
-def network(capacity: Sequence[float], routes: Sequence[Sequence[int]], dense: int = DENSE) -> Flows:
-    """Return the state of an idle network, in lists.
-
-    Args:
-        capacity: bytes per second of each link.
-        routes: by channel, the links that it crosses, each once; empty for what never transmits.
-        dense: channels with routes up to which all flows are filled at every settling.
-    """
-    links, channels = len(capacity), len(routes)
-    link_of = [link for route in routes for link in route]
-    channel_of = [channel for channel, route in enumerate(routes) for _ in route]
-    sparse = sum(1 for route in routes if route) > dense
-    part_of = _parts(links, routes) if sparse else [0] * links
-    parts = max(part_of, default=0) + 1
-    in_part = [0] * parts
-    for route in routes:
-        if route:
-            in_part[part_of[route[0]]] += 1
-    crossed = [0] * links
-    for link in link_of:
-        crossed[link] += 1
-    leaves = 1
-    while leaves < parts + (links if sparse else 0):
-        leaves *= 2
-    count = [0] * 5
-    count[LEAVES], count[SPARSE] = leaves, int(sparse)
-    return Flows(
-        capacity=[float(one) for one in capacity],
-        first_hop=_firsts(len(route) for route in routes),
-        link_of=link_of,
-        channel_of=channel_of,
-        first_place=_firsts(crossed),
-        part_of=part_of,
-        first_core=_firsts(in_part),
-        crossing=[0] * len(link_of),
-        place=[0] * len(link_of),
-        users=[0] * links,
-        left=[0.0] * channels,
-        rate=[0.0] * channels,
-        tight_on=[-1] * channels,
-        core=[0] * channels,
-        core_place=[0] * channels,
-        cores=[0] * parts,
-        now=[0.0] * parts,
-        tight=[0] * links,
-        level=[0.0] * links,
-        served=[0.0] * links,
-        since=[0.0] * links,
-        horizon=[0.0] * links,
-        ceiling=[0.0] * links,
-        bound=[0.0] * links,
-        changed=[0] * links,
-        is_changed=[0] * links,
-        touched=[0] * parts,
-        is_touched=[0] * parts,
-        started=[0] * channels,
-        started_bytes=[0.0] * channels,
-        done=[0] * channels,
-        room=[0.0] * links,
-        growing=[0] * links,
-        share=[0.0] * links,
-        filling=[0] * links,
-        full=[0] * links,
-        due=[math.inf] * (2 * leaves),
-        latest=[0.0],
-        count=count,
-    )
-
-
-def _firsts(lengths: Iterable[int]) -> list[int]:
-    """Return where pieces of these *lengths* begin, one after another, and where the last ends."""
-    return [0, *itertools.accumulate(lengths)]
-
-
-def _parts(links: int, routes: Sequence[Sequence[int]]) -> list[int]:
-    """Return the number of the part of each link: links on one route are of one part."""
-    root = list(range(links))
-
-    def find(link: int) -> int:
-        while root[link] != link:
-            root[link] = root[root[link]]
-            link = root[link]
-        return link
-
-    for route in routes:
-        for link in route[1:]:
-            one, other = find(route[0]), find(link)
-            root[max(one, other)] = min(one, other)
-    numbers: dict[int, int] = {}
-    return [numbers.setdefault(find(link), len(numbers)) for link in range(links)]
-
-
-def arrays(s: Flows) -> Flows:
-    """Return a copy of the state in NumPy arrays, as compiled functions take it."""
-    import numpy as np
-
-    integer = {name for name, kind in Flows.__annotations__.items() if kind == ForwardRef("Ints")}
-    return Flows(
-        **{
-            name: np.array(one, np.int64 if name in integer else np.float64)
-            for name, one in s._asdict().items()
-        }
-    )
-
 
 # -- what engines call ---------------------------------------------------------------------------------
 
@@ -260,7 +56,7 @@ def start(s: Flows, channel: int, n_bytes: float) -> None:
     """Let the head of *channel* transmit *n_bytes*, more than 0, from the coming settling on."""
     at = s.count[STARTED]
     s.started[at] = channel
-    s.started_bytes[at] = n_bytes
+    s.left[channel] = n_bytes
     s.count[STARTED] = at + 1
 
 
@@ -271,31 +67,45 @@ def settle(s: Flows, now: float) -> float:
     this is called again before. It is never at *now* itself, where rounding would have it: that instant's
     grants have been made, and who is served first would depend on the last digit.
     """
-    for i in range(s.count[STARTED]):
-        _touch(s, s.part_of[s.link_of[s.first_hop[s.started[i]]]])
-    if not s.count[SPARSE]:
-        _touch(s, 0)
+    bring(s, now)
+    for i in range(s.count[TOUCHED]):
+        fill(s, s.touched[i])
+    return promise(s, now)
+
+
+def bring(s: Flows, now: float) -> None:
+    """Bring what has changed to *now*, first third of :func:`settle`."""
+    if s.count[SPARSE]:
+        for i in range(s.count[STARTED]):
+            _touch(s, s.part_of[s.link_of[s.first_hop[s.started[i]]]])
+    else:
+        s.touched[0] = 0
+        s.count[TOUCHED] = 1
     for i in range(s.count[TOUCHED]):
         _advance(s, s.touched[i], now)
     for i in range(s.count[STARTED]):
-        _enter(s, s.started[i], s.started_bytes[i], now)
+        _enter(s, s.started[i], now)
     s.count[STARTED] = 0
     if s.count[SPARSE]:
         for i in range(s.count[CHANGED]):
             _review(s, s.changed[i], now)
         for i in range(s.count[CHANGED]):
             _tighten(s, s.changed[i], now)
-    for i in range(s.count[CHANGED]):
-        link = s.changed[i]
-        s.is_changed[link] = 0
-        if s.tight[link]:
-            _relevel(s, link, now)
-    s.count[CHANGED] = 0
+        for i in range(s.count[CHANGED]):
+            link = s.changed[i]
+            s.is_changed[link] = 0
+            if s.ceiling[link] > 0.0:
+                _relevel(s, link, now)
+        s.count[CHANGED] = 0
+
+
+def promise(s: Flows, now: float) -> float:
+    """Return the seconds to the next completion, last third of :func:`settle`."""
     wait = math.inf
     for i in range(s.count[TOUCHED]):
         part = s.touched[i]
         s.is_touched[part] = 0
-        wait = _fill(s, part)
+        wait = _soonest(s, part)
         _set_due(s, part, now + wait)
     s.count[TOUCHED] = 0
     if s.count[SPARSE]:
@@ -304,7 +114,7 @@ def settle(s: Flows, now: float) -> float:
         return wait
     if now + wait <= now:
         wait = math.nextafter(now, math.inf) - now
-    s.latest[0] = (now + wait) * (1 + SNAP)
+    s.due[0] = (now + wait) * (1 + SNAP)
     return wait
 
 
@@ -314,7 +124,7 @@ def complete(s: Flows) -> int:
     To be called at the time that the last :func:`settle` promised, and followed by another.
     """
     found = 0
-    latest = s.latest[0]
+    latest = s.due[0]
     parts = len(s.cores)
     while s.due[1] <= latest:
         node = 1
@@ -353,66 +163,83 @@ def _advance(s: Flows, part: int, now: float) -> None:
     """Bring the core of *part* to *now*."""
     elapsed = now - s.now[part]
     s.now[part] = now
-    if elapsed > 0:
+    if elapsed > 0.0:
+        core, left, rate = s.core, s.left, s.rate
         first = s.first_core[part]
         for at in range(first, first + s.cores[part]):
-            channel = s.core[at]
-            left = s.left[channel] - s.rate[channel] * elapsed
-            s.left[channel] = left if left > 0.0 else 0.0
+            channel = core[at]
+            rest = left[channel] - rate[channel] * elapsed
+            left[channel] = rest if rest > 0.0 else 0.0
 
 
-def _enter(s: Flows, channel: int, n_bytes: float, now: float) -> None:
+def _enter(s: Flows, channel: int, now: float) -> None:
     """Add a flow: to the tight link that it crosses, or to the core."""
+    link_of, users = s.link_of, s.users
     first, end = s.first_hop[channel], s.first_hop[channel + 1]
-    tight, crossed = -1, 0
+    tight = -1
+    if s.count[SPARSE]:
+        tight = _tight_link(s, channel, now)
+    if tight >= 0:
+        _serve(s, tight, now)
+        s.left[channel] += s.served[tight]
+        s.tight_on[channel] = tight
+        s.rate[channel] = 0.0
+    else:
+        _enter_core(s, channel)
     for hop in range(first, end):
-        if s.tight[s.link_of[hop]]:
+        link = link_of[hop]
+        at = s.first_place[link] + users[link]
+        users[link] += 1
+        s.crossing[at] = hop
+        s.place[hop] = at
+        if s.count[SPARSE]:
+            _change(s, link)
+        if tight >= 0:
+            if link == tight:
+                _up(s, link, at)
+            elif s.ceiling[tight] > s.bound[link]:
+                s.bound[link] = s.ceiling[tight]
+
+
+def _tight_link(s: Flows, channel: int, now: float) -> int:
+    """Return the tight link on the route of *channel*, -1 for none; of several, none stays tight."""
+    tight = -1
+    crossed = 0
+    for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
+        if s.ceiling[s.link_of[hop]] > 0.0:
             tight = s.link_of[hop]
             crossed += 1
     if crossed > 1:
         tight = -1
-        for hop in range(first, end):
-            if s.tight[s.link_of[hop]]:
+        for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
+            if s.ceiling[s.link_of[hop]] > 0.0:
                 _loosen(s, s.link_of[hop], now)
-    if tight >= 0:
-        _serve(s, tight, now)
-        n_bytes += s.served[tight]
-        s.tight_on[channel] = tight
-    else:
-        _enter_core(s, channel)
-    s.left[channel] = n_bytes
-    for hop in range(first, end):
-        link = s.link_of[hop]
-        at = s.first_place[link] + s.users[link]
-        s.users[link] += 1
-        s.crossing[at] = hop
-        s.place[hop] = at
-        _change(s, link)
-        if link == tight:
-            _up(s, link, at)
-        elif tight >= 0 and s.ceiling[tight] > s.bound[link]:
-            s.bound[link] = s.ceiling[tight]
+    return tight
 
 
 def _leave(s: Flows, channel: int) -> None:
     """Take a flow away."""
+    users, crossing, place = s.users, s.crossing, s.place
     if s.tight_on[channel] < 0:
         _leave_core(s, channel)
     for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
         link = s.link_of[hop]
-        s.users[link] -= 1
-        at, last = s.place[hop], s.first_place[link] + s.users[link]
-        moved = s.crossing[last]
-        s.crossing[at] = moved
-        s.place[moved] = at
-        _change(s, link)
-        if s.tight[link] and at < last:
+        users[link] -= 1
+        at = place[hop]
+        last = s.first_place[link] + users[link]
+        moved = crossing[last]
+        crossing[at] = moved
+        place[moved] = at
+        if s.count[SPARSE]:
+            _change(s, link)
+        if s.ceiling[link] > 0.0 and at < last:
             _up(s, link, at)
-            _down(s, link, s.place[moved])
+            _down(s, link, place[moved])
     s.tight_on[channel] = -1
 
 
 def _enter_core(s: Flows, channel: int) -> None:
+    """Add a flow to the core of its part."""
     part = s.part_of[s.link_of[s.first_hop[channel]]]
     at = s.first_core[part] + s.cores[part]
     s.cores[part] += 1
@@ -423,10 +250,11 @@ def _enter_core(s: Flows, channel: int) -> None:
 
 
 def _leave_core(s: Flows, channel: int) -> None:
+    """Take a flow out of the core of its part."""
     part = s.part_of[s.link_of[s.first_hop[channel]]]
     s.cores[part] -= 1
-    at, last = s.core_place[channel], s.first_core[part] + s.cores[part]
-    moved = s.core[last]
+    at = s.core_place[channel]
+    moved = s.core[s.first_core[part] + s.cores[part]]
     s.core[at] = moved
     s.core_place[moved] = at
 
@@ -458,32 +286,25 @@ def _end_tight(s: Flows, link: int, latest: float, found: int) -> int:
 # -- the core ------------------------------------------------------------------------------------------
 
 
-def _fill(s: Flows, part: int) -> float:
-    """Give every flow in the core of *part* its max-min rate; return the seconds to the first end there."""
-    core = s.core
+def fill(s: Flows, part: int) -> None:
+    """Give every flow in the core of *part* its max-min rate, second third of :func:`settle`."""
+    core, rate, first_hop, link_of = s.core, s.rate, s.first_hop, s.link_of
+    growing, filling = s.growing, s.filling
     first = s.first_core[part]
-    end = first + s.cores[part]
     n_filling = 0
-    for at in range(first, end):
+    for at in range(first, first + s.cores[part]):
         channel = core[at]
-        s.rate[channel] = -1.0
-        for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
-            link = s.link_of[hop]
-            if not s.growing[link]:
-                s.filling[n_filling] = link
+        rate[channel] = -1.0
+        for hop in range(first_hop[channel], first_hop[channel + 1]):
+            link = link_of[hop]
+            if not growing[link]:
+                filling[n_filling] = link
                 n_filling += 1
-            s.growing[link] += 1
+            growing[link] += 1
     for i in range(n_filling):
-        _make_room(s, s.filling[i])
+        _make_room(s, filling[i])
     while n_filling:
         n_filling = _fill_lowest(s, n_filling)
-    soonest = math.inf
-    for at in range(first, end):
-        channel = core[at]
-        wait = s.left[channel] / s.rate[channel]
-        if wait < soonest:
-            soonest = wait
-    return soonest
 
 
 def _make_room(s: Flows, link: int) -> None:
@@ -494,8 +315,10 @@ def _make_room(s: Flows, link: int) -> None:
             tight = s.tight_on[s.channel_of[s.crossing[at]]]
             if tight >= 0:
                 room -= s.level[tight]
-    s.room[link] = room if room > 0.0 else 0.0
-    s.share[link] = -1.0
+        if room < 0.0:
+            room = 0.0
+    s.room[link] = room
+    s.share[link] = room / s.growing[link]
 
 
 def _fill_lowest(s: Flows, n_filling: int) -> int:
@@ -503,38 +326,54 @@ def _fill_lowest(s: Flows, n_filling: int) -> int:
 
     Links that fill up together are closed together: one by one, rounding would tell them apart.
     """
+    room, growing, share, filling, rate = s.room, s.growing, s.share, s.filling, s.rate
+    first_hop, link_of, channel_of, crossing = s.first_hop, s.link_of, s.channel_of, s.crossing
     least = math.inf
+    n_full = 0  # the links with the least share are moved to the front
     for i in range(n_filling):
-        link = s.filling[i]
-        if s.share[link] < 0.0:
-            s.share[link] = s.room[link] / s.growing[link]
-        if s.share[link] < least:
-            least = s.share[link]
-    n_full = 0
-    for i in range(n_filling):
-        if s.share[s.filling[i]] == least:
-            s.full[n_full] = s.filling[i]
+        link = filling[i]
+        if share[link] <= least:
+            if share[link] < least:
+                least = share[link]
+                n_full = 0
+            filling[i] = filling[n_full]
+            filling[n_full] = link
             n_full += 1
     for i in range(n_full):
-        link = s.full[i]
-        if s.growing[link]:
-            for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
-                channel = s.channel_of[s.crossing[at]]
-                if s.tight_on[channel] < 0 and s.rate[channel] < 0.0:
-                    s.rate[channel] = least
-                    for hop in range(s.first_hop[channel], s.first_hop[channel + 1]):
-                        crossed = s.link_of[hop]
-                        room = s.room[crossed] - least
-                        s.room[crossed] = room if room > 0.0 else 0.0
-                        s.growing[crossed] -= 1
-                        s.share[crossed] = -1.0
+        link = filling[i]
+        if growing[link]:
+            first = s.first_place[link]
+            for at in range(first, first + s.users[link]):
+                channel = channel_of[crossing[at]]
+                if rate[channel] < 0.0:
+                    rate[channel] = least
+                    for hop in range(first_hop[channel], first_hop[channel + 1]):
+                        crossed = link_of[hop]
+                        left = room[crossed] - least
+                        room[crossed] = left if left > 0.0 else 0.0
+                        growing[crossed] -= 1
+                        share[crossed] = -1.0
     n_left = 0
     for i in range(n_filling):
-        link = s.filling[i]
-        if s.growing[link]:
-            s.filling[n_left] = link
+        link = filling[i]
+        if growing[link]:
+            if share[link] < 0.0:
+                share[link] = room[link] / growing[link]
+            filling[n_left] = link
             n_left += 1
     return n_left
+
+
+def _soonest(s: Flows, part: int) -> float:
+    """Return the seconds to the first end in the core of *part*."""
+    core, left, rate = s.core, s.left, s.rate
+    first = s.first_core[part]
+    soonest = math.inf
+    for at in range(first, first + s.cores[part]):
+        wait = left[core[at]] / rate[core[at]]
+        if wait < soonest:
+            soonest = wait
+    return soonest
 
 
 # -- tight links ---------------------------------------------------------------------------------------
@@ -543,13 +382,13 @@ def _fill_lowest(s: Flows, n_filling: int) -> int:
 def _review(s: Flows, link: int, now: float) -> None:
     """See that *link*, whose users have changed, and those that share flows with it are tight rightly."""
     if not s.users[link]:
-        if s.tight[link]:
-            s.tight[link] = 0
+        if s.ceiling[link] > 0.0:
+            s.ceiling[link] = 0.0
             _set_due(s, len(s.cores) + link, math.inf)
         s.bound[link] = 0.0
         return
     own = s.capacity[link] / s.users[link]
-    if s.tight[link]:
+    if s.ceiling[link] > 0.0:
         if own > s.ceiling[link]:
             lowest = _lowest_share(s, link)
             if own <= lowest:
@@ -575,7 +414,7 @@ def _review(s: Flows, link: int, now: float) -> None:
 def _tighten(s: Flows, link: int, now: float) -> None:
     """Make *link* tight if no flow of it crosses a link with a smaller share."""
     n = s.users[link]
-    if s.tight[link] or n < TIGHT_FROM:
+    if s.ceiling[link] > 0.0 or n < TIGHT_FROM:
         return
     own = s.capacity[link] / n
     lowest = _lowest_share(s, link)
@@ -585,12 +424,12 @@ def _tighten(s: Flows, link: int, now: float) -> None:
     for at in range(first, first + n):
         if s.tight_on[s.channel_of[s.crossing[at]]] >= 0:
             return
-    s.tight[link] = 1
     horizon = 0.0
     for at in range(first, first + n):
         channel = s.channel_of[s.crossing[at]]
         _leave_core(s, channel)
         s.tight_on[channel] = link
+        s.rate[channel] = 0.0
         if s.left[channel] > horizon:
             horizon = s.left[channel]
     s.level[link], s.served[link], s.horizon[link], s.since[link] = 0.0, 0.0, horizon, now
@@ -602,7 +441,7 @@ def _tighten(s: Flows, link: int, now: float) -> None:
 def _loosen(s: Flows, link: int, now: float) -> None:
     """Give the flows of a tight link back to the core."""
     _serve(s, link, now)
-    s.tight[link] = 0
+    s.ceiling[link] = 0.0
     _set_due(s, len(s.cores) + link, math.inf)
     for at in range(s.first_place[link], s.first_place[link] + s.users[link]):
         channel = s.channel_of[s.crossing[at]]

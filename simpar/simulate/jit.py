@@ -7,8 +7,10 @@ source's in both.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -23,7 +25,10 @@ def can_compile() -> bool:
 
 
 def twins(
-    names: Mapping[str, Any], functions: Iterable[str], entries: Iterable[str] | None = None
+    names: Mapping[str, Any],
+    functions: Iterable[str],
+    entries: Iterable[str] | None = None,
+    allocates: bool = True,
 ) -> dict[str, Any]:
     """Return compiled twins of *functions*, by name.
 
@@ -31,6 +36,10 @@ def twins(
         names: what the functions refer to: the globals of their module, compiled twins of other modules'
             functions in place of those that they import.
         functions: names of those to compile, all that call each other.
+        entries: those of them that Python calls; the others get no way in from there, which takes long to
+            compile. By default those whose names have no leading underscore.
+        allocates: whether they make arrays. Where none does, nobody counts references, which would take
+            longer than what short functions do.
 
     Raises:
         ImportError: numba is not installed.
@@ -38,13 +47,32 @@ def twins(
     from numba import njit
 
     functions = list(functions)
+    stamp = _stamp(names[name] for name in functions)
+    open_ones = {name for name in functions if not name.startswith("_")} if entries is None else set(entries)
     twin = dict(names)
     for name in functions:
-        private = name.startswith("_") if entries is None else name not in entries
-        options: dict[str, Any] = {"no_cpython_wrapper": private, "no_cfunc_wrapper": True}
-        compiled = njit(cache=not private, error_model="numpy", **options)
-        twin[name] = compiled(FunctionType(names[name].__code__, twin, name))
+        entry = name in open_ones
+        options: dict[str, Any] = {
+            "no_cpython_wrapper": not entry,
+            "no_cfunc_wrapper": True,
+            "_nrt": allocates,
+        }
+        function = FunctionType(names[name].__code__, twin, name)
+        function.__qualname__ = f"{name}_{stamp}"
+        try:
+            twin[name] = njit(cache=entry, error_model="numpy", **options)(function)
+        except RuntimeError:  # no folder to keep compiled code in: then it is compiled in every process
+            twin[name] = njit(error_model="numpy", **options)(function)
     return {name: twin[name] for name in functions}
+
+
+def _stamp(functions: Iterable[FunctionType]) -> str:
+    """Return what tells versions of *functions* apart: compiled code that is kept is kept under this name.
+
+    Otherwise, what is kept of a function would outlive a change in another file of one that it calls.
+    """
+    files = sorted({function.__code__.co_filename for function in functions})
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:12]
 
 
 @cache
@@ -55,7 +83,7 @@ def compiled_flows() -> dict[str, Callable[..., Any]]:
         ImportError: numba is not installed.
     """
     names = vars(flows)
-    own = [name for name, one in names.items() if getattr(one, "__module__", "") == flows.__name__]
-    functions = [name for name in own if isinstance(names[name], FunctionType) and name not in flows.BUILDERS]
-    found = twins(names, functions)
-    return {name: found[name] for name in ("start", "settle", "complete")}
+    functions = [name for name, one in names.items() if getattr(one, "__module__", "") == flows.__name__]
+    entries = ("start", "settle", "complete")
+    found = twins(names, functions, entries, allocates=False)
+    return {name: found[name] for name in entries}

@@ -23,9 +23,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simpar.simulate.flows import complete, settle, start
+from simpar.simulate.flows import complete, start
 from simpar.simulate.gathers import ask, enter, flush, release, turn
 from simpar.simulate.heap import drop, first_key, first_time, push, swap
+from simpar.simulate.network import settle
 from simpar.simulate.places import (
     ARRIVALS,
     CHANNEL,

@@ -13,10 +13,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simpar.simulate import flows
+from simpar.simulate.flow_state import SPARSE, Flows
 from simpar.simulate.jit import can_compile, compiled_flows
 
 COMPILED_FROM = 2048
 """Channels from which the compiled twin pays for the time that it takes to load."""
+
+REMEMBERED = 4096
+"""Sets of active channels whose rates are kept."""
 
 
 def max_min_rates(routes: Sequence[Sequence[int]], capacity: Sequence[float]) -> list[float]:
@@ -37,6 +41,27 @@ def max_min_rates(routes: Sequence[Sequence[int]], capacity: Sequence[float]) ->
     return rates
 
 
+def settle(s: Flows, now: float) -> float:
+    """Do what :func:`simpar.simulate.flows.settle` does, for a state in lists, remembering rates.
+
+    A periodic program meets the same sets of active channels again and again.
+    """
+    if s.count[SPARSE]:
+        return flows.settle(s, now)
+    flows.bring(s, now)
+    active = tuple(sorted(s.core[: s.cores[0]]))
+    rates = s.known.get(active)
+    if rates is None:
+        flows.fill(s, 0)
+        if len(s.known) >= REMEMBERED:
+            s.known.clear()
+        s.known[active] = [s.rate[channel] for channel in active]
+    else:
+        for channel, rate in zip(active, rates, strict=True):
+            s.rate[channel] = rate
+    return flows.promise(s, now)
+
+
 class FairNetwork:
     """The flows at the heads of channels, how much each has left, and when the next one completes."""
 
@@ -54,12 +79,13 @@ class FairNetwork:
         if jit is None:
             jit = sum(1 for route in routes if route) >= COMPILED_FROM and can_compile()
         self._state = flows.network(capacity, routes)
-        functions = vars(flows)
+        self._start, self._settle, self._complete = flows.start, settle, flows.complete
         if jit:
-            self._state, functions = flows.arrays(self._state), compiled_flows()
-        self._start, self._settle, self._complete = (
-            functions[name] for name in ("start", "settle", "complete")
-        )
+            self._state = flows.arrays(self._state)
+            functions = compiled_flows()
+            self._start, self._settle, self._complete = (
+                functions[n] for n in ("start", "settle", "complete")
+            )
 
     def start(self, channel: int, n_bytes: float) -> None:
         """Let the head of *channel* transmit *n_bytes*, more than 0, from this instant on."""
@@ -72,7 +98,7 @@ class FairNetwork:
         sum, unless this is called again before. It is never at *now* itself, where rounding would have it:
         that instant's grants have been made, and who is served first would depend on the last digit.
         """
-        wait: float = self._settle(self._state, now)
+        wait: float = self._settle(self._state, float(now))  # 0 is an int to begin with
         return wait
 
     def complete(self) -> list[int]:

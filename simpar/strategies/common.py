@@ -15,6 +15,7 @@ from simpar.cost import compute
 from simpar.cost.memory import Memory, optimizer_state
 from simpar.errors import InputError
 from simpar.hardware import Cluster, Network
+from simpar.hardware.topology import STORE, Graph, Links
 from simpar.program import Op, Program, ProgramBuilder
 from simpar.scenario import Scenario, Strategy
 from simpar.strategies import operations
@@ -147,12 +148,14 @@ class Way:
 
 
 class Star:
-    """A program under construction on machines around one switch.
+    """A program under construction on machines that a network joins, by default around one switch.
 
     Every machine and every server has a full-duplex link: ``w3.out``, ``w3.in``, ``ps0.out``, ``ps0.in``.
     Where machines have several devices, they are called ``n0``, ``n1``, their links ``n0.out``, ``n0.in``,
     and ``w3.out``, ``w3.in`` are the links of a device inside its machine. What leaves a machine crosses the
-    machine's own link only: the way there from the device is not charged.
+    machine's own link only: the way there from the device is not charged. In a tree, messages cross the
+    uplinks of racks, ``rack0.up`` and ``rack1.down``, between those of the two ends; in a ring, and where
+    links are listed, they cross the links on their way instead: ``w0>w1``, ``w0>s0``.
     """
 
     def __init__(self, setting: Setting, iterations: int | None = None) -> None:
@@ -202,10 +205,14 @@ class Star:
         ends = (self._port(node), there)
         return self._across(*(ends[::-1] if back else ends))
 
-    def into(self, worker: int) -> tuple[str, float]:
-        """Return name and rate of the link by which the machine of *worker* receives."""
+    def from_store(self, worker: int) -> Links:
+        """Return the links between that of the store and the machine of *worker*."""
         name, rate = self._port(self.setting.cluster.node_of(worker))
-        return f"{name}.in", rate
+        topology = self._known.topology
+        if isinstance(topology, Graph):
+            return topology.way(STORE, name)
+        inner = topology.between(STORE, name) if topology else ()
+        return *inner, (f"{name}.in", rate)
 
     @property
     def _known(self) -> Network:
@@ -218,7 +225,12 @@ class Star:
         return name, self._known.bytes_per_s
 
     def _across(self, source: tuple[str, float], target: tuple[str, float]) -> Way:
-        links = (f"{source[0]}.out", source[1]), (f"{target[0]}.in", target[1])
+        topology = self._known.topology
+        if isinstance(topology, Graph):
+            links = topology.way(source[0], target[0])
+        else:
+            inner = topology.between(source[0], target[0]) if topology else ()
+            links = ((f"{source[0]}.out", source[1]), *inner, (f"{target[0]}.in", target[1]))
         return Way(links, self._known.latency_s, self._known.overhead_s)
 
     def _inside(self, links: tuple[str, ...]) -> Way:

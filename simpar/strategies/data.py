@@ -35,7 +35,7 @@ class Feed:
             return
         links = [(STORE, data.store_bandwidth)]
         if network is not None:
-            links.append(star.into(worker))
+            links += star.from_store(worker)
         self.first, last = star.builder.message(
             f"w{worker}.load" + (f".{part}" if part >= 0 else ""),
             Op("load", worker=worker, part=part),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from simpar import units
 from simpar.errors import EngineError, FitError, InputError, Problem
 from simpar.program import Program
 from simpar.result import Comparison, Interval, Measured, Row, Window
@@ -262,6 +263,18 @@ def _interval(values: Sequence[float]) -> Interval:
     return Interval(p5, p50, p95)
 
 
+def _topology(scenario: Scenario) -> str:
+    """Return how the links are joined, in few words; '' for a star."""
+    if scenario.network is None:
+        return ""
+    topology = scenario.network.topology
+    if topology.kind == "tree":
+        if topology.uplink is not None:
+            return f"racks of {topology.rack} with uplinks of {units.spell(topology.uplink, 'rate')}"
+        return f"racks of {topology.rack} at {topology.oversubscription:g}:1"
+    return {"ring": "in a ring", "links": "linked as listed"}.get(topology.kind, "")
+
+
 def _facts(setting: Setting) -> dict[str, Any]:
     """Return what the head of a table says."""
     scenario, network = setting.scenario, setting.cluster.network
@@ -274,6 +287,7 @@ def _facts(setting: Setting) -> dict[str, Any]:
         "device": setting.cluster.device.name,
         "bytes_per_s": network.bytes_per_s if network else None,
         "latency_s": network.latency_s if network else None,
+        "topology": _topology(scenario),
         "steps": scenario.run.steps,
         "warmup": scenario.run.warmup,
         "replications": replications(scenario),

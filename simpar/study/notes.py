@@ -281,6 +281,7 @@ def _idle_links(
         for path, spec in (("network", network), ("network.intra", network.intra))
         if spec is not None and {"preset", "bandwidth", "latency", "efficiency"} <= _given(spec)
     ]
+    found += _idle_topology(network, cluster, programs, messages)
     if network.intra is not None and cluster.devices_per_node == 1:
         found.append(("network.intra", "machines have one device each"))
     closed = any(program.meta.get("collectives") == "closed_form" for program in programs)
@@ -295,6 +296,30 @@ def _idle_links(
     inside = any(link.name.startswith("w") for program in programs for link in program.links)
     if network.intra is not None and not (inside or closed):
         found.append(("network.intra", "no message stays inside a machine"))
+    return found
+
+
+def _idle_topology(
+    network: NetworkSpec, cluster: Cluster, programs: list[Program], messages: bool
+) -> list[tuple[str, str]]:
+    """Return the settings that the topology leaves nothing to do, each with the reason."""
+    topology = network.topology
+    if not messages or topology.kind == "star":
+        return []
+    names = {link.name for program in programs for link in program.links}
+    if topology.kind == "tree":
+        found = []
+        if not any(name.startswith("rack") for name in names):
+            found.append(("network.topology", "no message leaves its rack"))
+        if "servers" in topology.model_fields_set and not any(name.startswith("ps") for name in names):
+            found.append(("network.topology.servers", "no server has a machine of its own"))
+        return found
+    found = []
+    if network.server_bandwidth is not None:
+        found.append(("network.server_bandwidth", f"links of {topology.kind} are not the servers' own"))
+    links = topology.links or ()
+    if links and all(link.bandwidth is not None for link in links) and "bandwidth" in _given(network):
+        found.append(("network.bandwidth", "every link has a bandwidth of its own"))
     return found
 
 
