@@ -6,6 +6,7 @@ Nothing here is computed: a :class:`~simpar.result.Row` goes in, a sentence come
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
@@ -213,6 +214,12 @@ def does_not_pay(rows: Sequence[Row]) -> str:
     if best is None or best >= 1 or rows[0].workers == 1:
         return ""
     return f"Parallel training does not pay here: one device alone is {1 / best:.1f} times as fast."
+
+
+def titles(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what a figure calls each of *rows*, by name: its label, with its name where others share it."""
+    counts = Counter(row.label for row in rows)
+    return {row.name: row.label if counts[row.label] == 1 else f"{row.label} ({row.name})" for row in rows}
 
 
 def called(row: Row) -> str:

@@ -4,26 +4,9 @@ import gzip
 import itertools
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-QUICKSTART = "scenarios/quickstart.yaml"
-
-
-def simpar(*words, cwd=ROOT, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "simpar", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-        timeout=120,
-    )
+from commands import QUICKSTART, ROOT, simpar
 
 
 @pytest.fixture(scope="module")
