@@ -49,6 +49,7 @@ _KINDS = {
     "device": ("devices", "#0072B2"),
     "server": ("servers' CPUs", "#009E73"),
     "link": ("links", "#E69F00"),
+    "collective": ("the network, where collectives go by a formula", "#CC79A7"),
 }
 """Name and colour of each kind, of those that people who see few colours tell apart."""
 _LINE = 0.24
@@ -119,6 +120,8 @@ def _kind(use: Use) -> str:
     """Return the kind of a resource, which results that were saved know by its name only."""
     if use.kind:
         return use.kind
+    if use.name == "fabric":
+        return "collective"
     return "server" if use.name.endswith(".cpu") else "link" if "." in use.name else "device"
 
 

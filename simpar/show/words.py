@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
-from simpar.result import Bottleneck, Row
+from simpar.result import Bottleneck, Row, Suggestion
 from simpar.result.changes import Change
 from simpar.result.labels import size
 from simpar.units import spell
@@ -183,18 +183,26 @@ def waits_for(row: Row, found: Bottleneck) -> str:
     return f"{verb} the {whose} {what} ({_equals(row, found.resource)}), {share}"
 
 
+NOT_TRIED = "were not tried: too much to simulate here"
+"""What is said of settings that might help, but were not simulated."""
+
+
+def would_help(tried: Suggestion) -> str:
+    """Say what a setting does that would help: ``More servers would help``."""
+    if tried.value == "hierarchical":
+        return "Summing inside the machines first would help"
+    return _HELPS.get(tried.path.rpartition(".")[2], "This would help")
+
+
 def helps(found: Bottleneck) -> str:
     """Say what would help, with the setting to try; empty where nothing tried did."""
     tried = found.suggestion
     if tried is None:
-        return "Settings that may help were not tried: too much to simulate here" if found.skipped else ""
-    words = _HELPS.get(tried.path.rpartition(".")[2], "This would help")
-    if tried.value == "hierarchical":
-        words = "Summing inside the machines first would help"
+        return f"Settings that may help {NOT_TRIED}" if found.skipped else ""
     with_it = "" if tried.step_s is None else f" ({duration(tried.step_s)})"
     if found.skipped:
-        with_it += "; others were not tried: too much to simulate here"
-    return f"{words}: try {setting(tried.path, tried.value)}{with_it}"
+        with_it += f"; others {NOT_TRIED}"
+    return f"{would_help(tried)}: try {setting(tried.path, tried.value)}{with_it}"
 
 
 def fastest(rows: Sequence[Row]) -> str:

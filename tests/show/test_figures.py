@@ -208,6 +208,18 @@ def test_a_result_read_back_has_the_same_groups():
     assert plot_use.bars(again) == plot_use.bars(fresh)
 
 
+def test_the_network_of_closed_forms_is_a_kind_of_its_own():
+    closed = simpar.compare(
+        "scenarios/quickstart.yaml",
+        set={"run.steps": 3, "run.collectives": "closed_form", "strategies": ["allreduce"]},
+        advise=False,
+    )
+    for result in (closed, Comparison.from_dict(closed.to_dict())):
+        devices, network = plot_use.bars(result["allreduce"])
+        assert [bar.kind for bar in (*devices, *network)] == ["device", "collective"]
+        assert plot_use.use(result).startswith(b"<?xml")
+
+
 # -- staleness -------------------------------------------------------------------------------------
 
 
