@@ -242,7 +242,11 @@ def _draw(axes: Axes, one: Map, x: _Side, y: _Side, color: Callable[[float], Any
             shade = color(one.steps[cell])
             axes.add_patch(Rectangle(at[cell], 1, 1, facecolor=shade, edgecolor=shade, linewidth=0.3))
         elif color is None and cell in one.winners:
-            axes.add_patch(Rectangle(at[cell], 1, 1, **marks.fill(one.winners[cell])))
+            how = marks.fill(one.winners[cell])
+            plain = how | {"hatch": "", "edgecolor": how["facecolor"], "linewidth": 0.3}
+            axes.add_patch(Rectangle(at[cell], 1, 1, **plain))
+            if how["hatch"]:
+                axes.add_patch(Rectangle(at[cell], 1, 1, **how))
     by_place = {at[cell]: number for cell, number in one.winners.items()}
     lines: list[tuple[tuple[int, int], tuple[int, int]]] = []
     for (column, line), number in sorted(by_place.items()):
@@ -321,5 +325,7 @@ def _strip(
     for number in range(parts):
         share = (number + 0.5) / parts
         step = least * (most / least) ** share if most > 10 * least else least + share * (most - least)
-        sheet.box(at + 1.4 * number / parts, y - 0.06, 1.45 / parts, 0.12, color(step))
+        # As far as the end, so that no light shines between two.
+        begin = 1.4 * number / parts
+        sheet.box(at + begin, y - 0.06, 1.4 - begin, 0.12, color(step))
     sheet.text(at + 1.4 + GAP, y, ends[1], SMALL, GREY)

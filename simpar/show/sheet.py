@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from simpar.show.svg import compact
 from simpar.units import spell
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def picture(build: Callable[[], Figure], format: str, title: str) -> bytes:
     with own_settings():
         out = io.BytesIO()
         build().savefig(out, format=format, dpi=_DPI, metadata=_metadata(format, printable(title)))
-    return out.getvalue()
+    return compact(out.getvalue().decode()).encode() if format == "svg" else out.getvalue()
 
 
 def own_settings() -> AbstractContextManager[None]:
