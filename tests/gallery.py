@@ -49,7 +49,7 @@ COMMANDS = {
 }
 """The question and the command of each figure that ``simpar compare --plot`` draws."""
 
-RATES = {"network.bandwidth": "1 Gbit/s,2 Gbit/s,5 Gbit/s,10 Gbit/s,25 Gbit/s,100 Gbit/s"}
+RATES = {"network.bandwidth": "1 Gbit/s,5 Gbit/s,10 Gbit/s,25 Gbit/s,100 Gbit/s"}
 LATENCIES = {"network.latency": "10 us,100 us,1 ms,10 ms"}
 FEWER = {"network.bandwidth": "1 Gbit/s,10 Gbit/s,100 Gbit/s", "network.latency": "10 us,1 ms,10 ms"}
 SERVERS = {"strategies[ps-sync].servers": "2,8"}
