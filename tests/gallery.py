@@ -3,33 +3,34 @@
 Files are the same bytes every time, so that a difference is a change of simpar or of matplotlib.
 """
 
-import itertools
 import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import simpar
 from simpar.show.plot_whatif import whatif
-from simpar.study.points import labels, simulate_points
-from simpar.units import parse
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "reports" / "gallery"
 
+MOST_BYTES = 60_000
+"""Size of a file, at most: the page is to open at once."""
+
 QUICKSTART = "scenarios/quickstart.yaml"
 COMMANDS = {
     "bars": ("What is each step made of?", f"compare {QUICKSTART}"),
+    "intervals": ("How far do steps vary?", "compare scenarios/stragglers-at-256.yaml"),
     "money": ("What does an epoch cost?", "compare scenarios/what-it-costs.yaml --by money"),
     "gantt": (
         "What happens in a step, and what does its end wait for?",
-        f"compare {QUICKSTART} --figure gantt",
+        f"compare {QUICKSTART} --figure gantt --of ps-sync",
     ),
     "gantt-pipeline": (
         "How does a pipeline fill and drain?",
-        "compare scenarios/pipedream-vgg16.yaml --figure gantt --of pipeline",
+        "compare scenarios/pipedream-vgg16.yaml --set 'strategies[pipeline].microbatches=4' --figure gantt "
+        "--of pipeline",
     ),
     "use": ("Who is busy?", f"compare {QUICKSTART} --figure use --of ps-sync"),
     "staleness": ("How old are gradients?", "compare scenarios/slow-worker.yaml --figure staleness"),
@@ -39,62 +40,52 @@ COMMANDS = {
         "compare scenarios/which-device.yaml --devices t4,v100,a100-80,h100 --figure cost",
     ),
     "scaling": ("How many workers?", "compare scenarios/how-many-workers.yaml --scale workers=1:64:x2"),
+    "scaling-intervals": (
+        "And how far does luck change that?",
+        f"compare {QUICKSTART} --scale workers=1:16:x2 --set variation.replications=9 "
+        "--set 'variation.compute={kind: lognormal, mean: 1, cv: 0.3}'",
+    ),
     "devices": ("Which machines?", "compare scenarios/which-device.yaml --devices t4,v100,a100-80,h100"),
 }
 """The question and the command of each figure that ``simpar compare --plot`` draws."""
 
-RATES = ("network.bandwidth", "1 Gbit/s,2 Gbit/s,5 Gbit/s,10 Gbit/s,25 Gbit/s,50 Gbit/s,100 Gbit/s", "rate")
-LATENCIES = ("network.latency", "1 us,10 us,100 us,1 ms,10 ms", "duration")
-SERVERS = ("strategies[ps-sync].servers", "1,2,4,8", "")
-SHARING = ("network.sharing", "fair,fifo", "word")
+RATES = {"network.bandwidth": "1 Gbit/s,5 Gbit/s,10 Gbit/s,25 Gbit/s,100 Gbit/s"}
+LATENCIES = {"network.latency": "10 us,100 us,1 ms,10 ms"}
+FEWER = {"network.bandwidth": "1 Gbit/s,10 Gbit/s,100 Gbit/s", "network.latency": "10 us,1 ms,10 ms"}
+SERVERS = {"strategies[ps-sync].servers": "2,8"}
 STUDIES = {
-    "whatif-one": ("What if the network were faster?", (RATES,)),
-    "whatif-words": ("What if links served one message at a time?", (SHARING,)),
-    "whatif-two": ("Where does another strategy win?", (RATES, LATENCIES)),
-    "whatif-three": ("And with more servers?", (RATES, LATENCIES, SERVERS)),
+    "whatif-one": ("What if the network were faster?", RATES, {}),
+    "whatif-words": ("What if links served one message at a time?", {"network.sharing": "fair,fifo"}, {}),
+    "whatif-two": ("Where does another strategy win?", RATES | LATENCIES, {}),
+    "whatif-three": ("And with more servers?", FEWER | SERVERS, {}),
+    "whatif-zip": (
+        "What if every server brings its worker?",
+        {"cluster.workers": "2,4,8,16", "strategies[ps-sync].servers": "1,2,4,8"},
+        {"zip": True},
+    ),
+    "whatif-sample": (
+        "What if anything may change?",
+        {"network.bandwidth": "1 Gbit/s:100 Gbit/s:x1.1", "network.latency": "1 us:10 ms:x1.1"},
+        {"sample": 24},
+    ),
 }
-"""The question and the axes of each figure that ``simpar whatif --plot`` draws of the quickstart."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One setting and its values."""
-
-    path: str
-    values: tuple
-    numbers: tuple | None
-
-
-@dataclass(frozen=True)
-class Study:
-    """What :func:`simpar.show.plot_whatif.whatif` draws."""
-
-    scenario: str
-    seed: int
-    axes: tuple
-    points: tuple
-    labels: dict
-    zipped: bool = False
-
-
-def study(axes):
-    """Return the quickstart at every combination of *axes*."""
-    scenario = simpar.load(ROOT / QUICKSTART)
-    found = []
-    for path, text, kind in axes:
-        values = tuple(text.split(",")) if kind else tuple(map(int, text.split(",")))
-        numbers = {"": values, "word": None}.get(kind, 0)
-        found.append(Axis(path, values, tuple(parse(v, kind) for v in values) if numbers == 0 else numbers))
-    combinations = itertools.product(*(axis.values for axis in found))
-    paths = [axis.path for axis in found]
-    points = simulate_points(scenario, [dict(zip(paths, one, strict=True)) for one in combinations], "--vary")
-    return Study(scenario.name, scenario.run.seed, tuple(found), tuple(points), labels(scenario, points))
+"""Of each figure that ``simpar whatif --plot`` draws of the quickstart: question, axes, options."""
 
 
 def run(command):
     """Run simpar and return what it printed."""
     words = [sys.executable, "-m", "simpar", *shlex.split(command)]
     return subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def study(name):
+    """Return one of the studies as a figure, and the command that draws it."""
+    _, vary, options = STUDIES[name]
+    found = simpar.whatif(ROOT / QUICKSTART, vary, **options)
+    words = [f"--vary {shlex.quote(f'{path}={values}')}" for path, values in vary.items()]
+    words += ["--zip"] if options.get("zip") else []
+    words += [f"--sample {options['sample']}"] if "sample" in options else []
+    return whatif(found), f"simpar whatif {QUICKSTART} {' '.join(words)} --plot {name}.svg"
 
 
 def main():
@@ -112,10 +103,10 @@ def main():
     for name, (question, command) in COMMANDS.items():
         run(f"{command} --plot reports/gallery/{name}.svg")
         shown(name, question, f"simpar {command} --plot {name}.svg")
-    for name, (question, axes) in STUDIES.items():
-        (FOLDER / f"{name}.svg").write_bytes(whatif(study(axes)))
-        vary = " ".join(f"--vary {shlex.quote(f'{path}={values}')}" for path, values, _ in axes)
-        shown(name, question, f"simpar whatif {QUICKSTART} {vary} --plot {name}.svg")
+    for name, (question, *_) in STUDIES.items():
+        figure, command = study(name)
+        (FOLDER / f"{name}.svg").write_bytes(figure)
+        shown(name, question, command)
     before = f"compare {QUICKSTART} --json"
     after = f"compare {QUICKSTART} --set network.bandwidth='100 Gbit/s' --json"
     with tempfile.TemporaryDirectory() as folder:
@@ -127,6 +118,9 @@ def main():
     commands.append("simpar compare before.json after.json --plot two.svg")
     shown("two", "What has changed?", "\n".join(commands))
     (FOLDER / "README.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+    large = [file.name for file in sorted(FOLDER.iterdir()) if file.stat().st_size > MOST_BYTES]
+    if large:
+        sys.exit(f"larger than {MOST_BYTES} bytes: {', '.join(large)}")
 
 
 if __name__ == "__main__":

@@ -44,11 +44,21 @@ class Picture:
     by: str = "time"
 
 
-def comparison(scenario: Scenario, advise: bool, picture: Picture, progress: Progress) -> Answer:
+@dataclass(frozen=True)
+class Page:
+    """What ``--html`` is to show, and how to make it again."""
+
+    wanted: bool = False
+    advise: bool = True
+    options: tuple[str, ...] = ()
+    """Words of the command line, besides settings, that change the page."""
+
+
+def comparison(scenario: Scenario, page: Page, picture: Picture, progress: Progress) -> Answer:
     """Rank the strategies."""
     from simpar.study.compare import compare
 
-    result = compare(scenario, advise=advise, progress=progress)
+    result = compare(scenario, advise=page.advise, progress=progress)
 
     def table() -> str:
         from simpar.show.table import comparison
@@ -69,19 +79,21 @@ def comparison(scenario: Scenario, advise: bool, picture: Picture, progress: Pro
     def html() -> str:
         from simpar.show.report import html
 
-        return html(result, scenario)
+        return html(result, scenario, options=page.options)
 
     fits = any(row.fits for row in result.rows)
     return Answer(fits, table, result.to_dict, result.to_csv, plot, trace, html)
 
 
 def scaling(
-    scenario: Scenario, axis: str, values: Sequence[int], picture: Picture, progress: Progress
+    scenario: Scenario, axis: str, values: Sequence[int], page: Page, picture: Picture, progress: Progress
 ) -> Answer:
-    """Compare at each number of workers."""
+    """Compare at each number of workers; a page shows the scenario as it is written, too."""
+    from simpar.study.compare import compare
     from simpar.study.scale import scale
 
     result = scale(scenario, axis, values, progress=progress)
+    written = compare(scenario, advise=page.advise, progress=progress) if page.wanted else None
 
     def table() -> str:
         from simpar.show.table_points import scaling
@@ -95,7 +107,14 @@ def scaling(
 
         return scaling(result, format)
 
-    return Answer(result.fastest is not None, table, result.to_dict, result.to_csv, plot)
+    def html() -> str:
+        from simpar.show.report import html
+
+        assert written is not None, "a page was not wanted"
+        return html(written, scenario, scaling=result, options=page.options)
+
+    page_of = None if written is None else html
+    return Answer(result.fastest is not None, table, result.to_dict, result.to_csv, plot, html=page_of)
 
 
 def devices(scenario: Scenario, names: Sequence[str], picture: Picture, progress: Progress) -> Answer:

@@ -141,15 +141,16 @@ def command(
     from simpar.cli import answers
 
     picture = answers.Picture(figure or "bars", of, by or "time")
-
+    options = (["--scale", scale] if scale is not None else []) + (["--no-advice"] if no_advice else [])
+    page = answers.Page(html is not None, not no_advice, tuple(options))
     progress = Progress()
     try:
         if axis is not None:
-            answer = answers.scaling(loaded, *axis, picture, progress)
+            answer = answers.scaling(loaded, *axis, page, picture, progress)
         elif devices is not None:
             answer = answers.devices(loaded, names, picture, progress)
         else:
-            answer = answers.comparison(loaded, not no_advice, picture, progress)
+            answer = answers.comparison(loaded, page, picture, progress)
     finally:
         progress.clear()
     return _give(answer, as_json, plot, csv, trace, html)
@@ -170,8 +171,11 @@ def _clashes(
         problems.append(
             Problem("", 0, 0, "--devices", "is another question than --scale", "ask one at a time")
         )
-    for option, path, what in (("--trace", trace, "a timeline"), ("--html", html, "a report")):
-        if study and path is not None:
+    for option, path, what, one in (
+        ("--trace", trace, "a timeline", study),
+        ("--html", html, "a report", study if devices is not None else ""),
+    ):
+        if one and path is not None:
             said = f"{what} shows one comparison, and {study} makes several"
             problems.append(Problem("", 0, 0, option, said, f"leave {study} or {option} out"))
     if by is not None and by not in ("time", "money"):

@@ -242,19 +242,26 @@ def in_notebook(title: str, rows: Sequence[Row], unit: str) -> str:
     Args:
         unit: what a sample is called in the plural.
     """
-    header = ("strategy", "name", "step", f"{unit}/s", "speedup", "efficiency", "memory")
+    varies = any(row.intervals for row in rows)
+    header = ["strategy", "name", "step", f"{unit}/s", "speedup", "efficiency", "memory"]
+    header[3:3] = ["p5 to p95"] if varies else []
     lines = [f"<table><caption>{escape(title)}</caption>", "<thead><tr>"]
     lines += [f'<th scope="col">{escape(one)}</th>' for one in header]
     lines.append("</tr></thead><tbody>")
     for row in rows:
         figures = ["does not fit in memory", *[""] * 3]
+        steps = row.intervals.get("step_s") if row.intervals else None
         if row.step_s is not None and row.samples_per_s is not None:
             figures = [spell(row.step_s, "duration"), f"{row.samples_per_s:.4g}"]
             figures += ["" if row.speedup is None else f"{row.speedup:.2f}"]
             figures += ["" if row.efficiency is None else f"{row.efficiency:.1%}"]
-        cells = [row.name, *figures, spell(row.memory_bytes, "size")]
-        shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        lines.append(f'<tr><th scope="row">{escape(row.label)}</th>{shown}</tr>')
+        if varies:
+            between = f"{spell(steps.p5, 'duration')} to {spell(steps.p95, 'duration')}" if steps else ""
+            figures.insert(1, between)
+        cells = [*figures, spell(row.memory_bytes, "size")]
+        shown = "".join(f'<td style="white-space: nowrap">{escape(cell)}</td>' for cell in cells)
+        names = f'<th scope="row">{escape(row.label)}</th><td>{escape(row.name)}</td>'
+        lines.append(f"<tr>{names}{shown}</tr>")
     return "\n".join([*lines, "</tbody></table>"])
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simpar.result import BREAKDOWN, Comparison, Interval, Row
-from simpar.show import words
+from simpar.show import marks, words
 from simpar.show.sheet import (
     ALARM,
     BAR,
@@ -26,6 +26,7 @@ from simpar.show.sheet import (
     Key,
     Sheet,
     bar_frame,
+    batch_on,
     box_key,
     circumstances,
     inches,
@@ -62,7 +63,6 @@ BY = ("time", "money")
 _UNLISTED = "#D8D8D8"
 _MOST_LABEL = 2.55
 _MOST_LINES = 3
-_WHISKER = "p5 to p95"
 
 
 def comparison(result: Comparison, format: str = "svg", by: str = "time") -> bytes:
@@ -157,13 +157,9 @@ def axis_of_time(longest_s: float) -> tuple[float, str, int]:
 
 def _heading(result: Comparison) -> str:
     """Return the title, of what *result* knows."""
-    facts = result.facts
-    title = str(facts.get("model") or result.scenario)
-    if facts.get("batch") is not None and facts.get("workers") is not None:
-        one = facts["workers"] == 1
-        on = "1 worker" if one else f"each of {facts['workers']} workers"
-        title += f", batch {facts['batch']} on {on}"
-    return title
+    title = str(result.facts.get("model") or result.scenario)
+    known = result.facts.get("batch") is not None and result.facts.get("workers") is not None
+    return ", ".join([title, *(batch_on(result.facts) if known else [])])
 
 
 # -- the figure ----------------------------------------------------------------------------------
@@ -173,7 +169,8 @@ def _figure(result: Comparison, by: str = "time") -> Figure:
     """Lay the picture out: title, legend, and one line a strategy, as high as they need."""
     measure = _in_money(result) if by == "money" else _in_time(result)
     rows = measure.rows
-    labels = [wrapped(printable(row.label), TEXT, _MOST_LABEL, _MOST_LINES) for row in rows]
+    titles = words.titles(rows)
+    labels = [wrapped(printable(titles[row.name]), TEXT, _MOST_LABEL, _MOST_LINES) for row in rows]
     label_width = max((inches(line, TEXT) for lines in labels for line in lines), default=0.0)
     least = 0.32 if len(rows) <= 12 else 0.27
     heights = [max(least, 0.15 * len(lines) + 0.12) for lines in labels]
@@ -227,13 +224,7 @@ def _figure(result: Comparison, by: str = "time") -> Figure:
 def _keys(rows: Sequence[Row], listed: Sequence[str]) -> list[Key]:
     """Return the entries of the legend."""
     keys = [box_key(*PARTS[part]) for part in listed]
-    return [*keys, Key(_WHISKER, _draw_whisker)] if any(_steps(row) for row in rows) else keys
-
-
-def _draw_whisker(sheet: Sheet, x: float, y: float) -> None:
-    sheet.box(x, y - 0.005, 0.14, 0.01, INK)
-    sheet.box(x, y - 0.04, 0.01, 0.08, INK)
-    sheet.box(x + 0.13, y - 0.04, 0.01, 0.08, INK)
+    return [*keys, marks.whisker_key()] if any(_steps(row) for row in rows) else keys
 
 
 def _steps(row: Row) -> Interval | None:
@@ -281,7 +272,5 @@ def _bar(axes: Axes, row: Row, y: float, scale: float, listed: Sequence[str]) ->
             at += length
     steps = _steps(row)
     if steps and scale:
-        low, high = steps.p5 * scale, steps.p95 * scale
-        axes.plot([low, high], [y, y], color=INK, linewidth=0.8, solid_capstyle="butt", zorder=3)
-        axes.plot([low, high], [y, y], "|", color=INK, markersize=5, markeredgewidth=0.8, zorder=3)
+        marks.whisker(axes, steps.p5 * scale, steps.p95 * scale, y)
     return at

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from simpar.result import Comparison, Row
-from simpar.show import words
-from simpar.show.scales import LEAD, MARKERS, Name, frame, names, scale
+from simpar.show import marks, words
+from simpar.show.scales import LEAD, Name, frame, names, scale
 from simpar.show.sheet import (
-    COLORS,
+    FOOT,
     GAP,
     GREY,
     INK,
     MARGIN,
+    MARK,
     SMALL,
     TEXT,
     WIDTH,
@@ -29,6 +30,7 @@ from simpar.show.sheet import (
     Key,
     Sheet,
     circumstances,
+    footnote,
     inches,
     picture,
     printable,
@@ -78,6 +80,10 @@ class Dot:
     """Of an epoch, or of a million samples."""
     usd: float
     """Of the same."""
+    at: str = ""
+    """The settings that tell it from other dots of its strategy."""
+    spread: tuple[float, float] | None = None
+    """Between how many times its time, and so its money, nine of ten runs lie; None where it ran once."""
 
 
 def cost(result: Comparison | Points, format: str = "svg") -> bytes:
@@ -98,12 +104,19 @@ def dots(result: Comparison | Points) -> list[Dot]:
     """Return every strategy that has a price, at each point of a study."""
     epoch = _by_epoch(result)
     found = []
-    for row, number, label in _rows(result):
+    for row, number, label, at in _rows(result):
         usd = row.usd_per_epoch if epoch else row.usd_per_million_samples
         if usd is not None and row.samples_per_s and row.usd_per_hour:
             # Of an epoch the samples are not known, but what they cost is: hours are USD over USD an hour.
-            found.append(Dot(number, label, usd / row.usd_per_hour * 3600, usd))
+            found.append(Dot(number, label, usd / row.usd_per_hour * 3600, usd, at, _spread(row)))
     return found
+
+
+def _spread(row: Row) -> tuple[float, float] | None:
+    rates = row.intervals.get("samples_per_s") if row.intervals else None
+    if rates is None or not row.samples_per_s or rates.p5 <= 0:
+        return None
+    return row.samples_per_s / rates.p95, row.samples_per_s / rates.p5
 
 
 def front(found: Sequence[Dot]) -> list[Dot]:
@@ -115,10 +128,11 @@ def front(found: Sequence[Dot]) -> list[Dot]:
     return kept
 
 
-def _rows(result: Comparison | Points) -> list[tuple[Row, int, str]]:
-    """Return every row, the number of its strategy and what it is called."""
+def _rows(result: Comparison | Points) -> list[tuple[Row, int, str, str]]:
+    """Return every row, the number of its strategy, what it is called, and what is set there."""
     if isinstance(result, Comparison):
-        return [(row, number, row.label) for number, row in enumerate(result.rows)]
+        order, titles = marks.numbers(result), words.titles(result.rows)
+        return [(row, order[row.name], titles[row.name], "") for row in result.rows]
     found = []
     values: dict[str, set[str]] = {}
     for point in result.points:
@@ -130,27 +144,21 @@ def _rows(result: Comparison | Points) -> list[tuple[Row, int, str]]:
             for path, value in point.settings.items()
             if len(values[path]) > 1 and value is not None
         ]
-        at = ", ".join(told)
         for number, (name, label) in enumerate(result.labels.items()):
             row = point.row(name)
             if row is not None:
-                found.append((row, number, f"{label}; {at}" if at else label))
+                found.append((row, number, label, ", ".join(told)))
     return found
 
 
 def _by_epoch(result: Comparison | Points) -> bool:
-    return any(row.usd_per_epoch is not None for row, _, _ in _rows(result))
+    return any(row.usd_per_epoch is not None for row, *_ in _rows(result))
 
 
 def _facts(result: Comparison | Points) -> Mapping[str, Any]:
     if isinstance(result, Comparison):
         return result.facts
     return next((point.comparison.facts for point in result.points if point.comparison), {})
-
-
-def _style(number: int) -> tuple[str, str]:
-    """Return colour and marker of the strategy with this number."""
-    return COLORS[number % len(COLORS)], MARKERS[(number + number // len(COLORS)) % len(MARKERS)]
 
 
 def _figure(result: Comparison | Points) -> Figure:
@@ -163,26 +171,24 @@ def _figure(result: Comparison | Points) -> Figure:
     many = not isinstance(result, Comparison) and len(found) > len(named)
     labels = {} if isinstance(result, Comparison) else dict(enumerate(result.labels.values()))
     keys = [Key("nothing is both faster and cheaper (Pareto front)", _front_key)]
-    keys += [
-        Key(wrapped(printable(label), SMALL, WIDTH - 0.8, 1)[0], _dot_key(number))
-        for number, label in (labels.items() if many else ())
-    ]
+    keys += [Key(marks.WHISKER, _spread_key)] if any(dot.spread for dot in found) else []
+    keys += [marks.mark_key(label, number) for number, label in (labels.items() if many else ())]
     title = f"What {what} costs, and how long it takes"
     model = str(facts.get("model") or result.scenario)
     head = Head(title, [model, *circumstances(facts, result.seed)], keys)
     written = [wrapped(printable(dot.label), TEXT, _MOST_LABEL, 3) for dot in named]
-    says = [f"{spell(dot.seconds, 'duration', digits=3)}, {words.usd(dot.usd)} USD" for dot in named]
+    says = [_says(dot) for dot in named]
     room = max(inches(line, TEXT) for lines in written for line in lines)
     room = max(room, *(inches(said, SMALL) for said in says))
     tall = max(_LEAST_HEIGHT, sum(0.15 * (len(lines) + 1) + 0.06 for lines in written))
-    y_scale = scale([dot.usd for dot in found], tall, high=True)
+    ends = [(dot, times) for dot in found for times in (1.0, *(dot.spread or ()))]
+    y_scale = scale([dot.usd * times for dot, times in ends], tall, high=True)
     left = MARGIN + 0.3 + y_scale.width
     width = WIDTH - MARGIN - left - LEAD - GAP - room
-    x_scale = scale([dot.seconds for dot in found], width, "duration")
-    below = _missing(result)
-    lines = wrapped(printable(below), SMALL, WIDTH - 2 * MARGIN, 2) if below else []
+    x_scale = scale([dot.seconds * times for dot, times in ends], width, "duration")
+    below = footnote(_missing(result))
     top = head.height + 0.1
-    sheet = Sheet(WIDTH, top + tall + 0.52 + 0.18 * len(lines))
+    sheet = Sheet(WIDTH, top + tall + 0.52 + FOOT * len(below))
     head.draw(sheet)
     axes = sheet.axes(left, top, width, tall)
     frame(axes, x_scale, y_scale)
@@ -190,8 +196,7 @@ def _figure(result: Comparison | Points) -> Figure:
     places = [
         Name(
             written[number],
-            _style(dot.strategy)[0],
-            _style(dot.strategy)[1],
+            *marks.line(dot.strategy)[:2],
             left + width * x_scale.share(dot.seconds),
             top + tall * (1 - y_scale.share(dot.usd)),
             says[number],
@@ -200,54 +205,49 @@ def _figure(result: Comparison | Points) -> Figure:
         for number, dot in enumerate(named)
     ]
     names(sheet, places, top, top + tall, left + width)
-    sheet.text(left + width / 2, top + tall + 0.36, f"time of {what}", SMALL, INK, ha="center")
-    middle = top + tall / 2
-    sheet.text(
-        MARGIN + 0.06, middle, f"cost of {what} (USD)", SMALL, INK, ha="center", va="center", rotation=90
-    )
-    for at, line in enumerate(lines):
-        sheet.text(MARGIN, top + tall + 0.56 + 0.18 * at, line, SMALL, GREY)
+    sheet.axis_names(f"time of {what}", f"cost of {what} (USD)", left, top, width, tall)
+    sheet.foot(below, top + tall + 0.56)
     return sheet.figure
 
 
+def _says(dot: Dot) -> str:
+    """Return the smaller line under a name: the settings there, time and money."""
+    figures = f"{spell(dot.seconds, 'duration', digits=3)}, {words.usd(dot.usd)} USD"
+    room = _MOST_LABEL - inches(f": {figures}", SMALL)
+    return f"{wrapped(printable(dot.at), SMALL, room, 1)[0]}: {figures}" if dot.at else figures
+
+
 def _front_key(sheet: Sheet, x: float, y: float) -> None:
-    sheet.box(x, y - 0.01, 0.14, 0.02, GREY)
+    sheet.box(x, y - 0.01, MARK, 0.02, GREY)
 
 
-def _dot_key(number: int) -> Any:
-    """Return what draws the mark of the strategy with this number."""
+def _spread_key(sheet: Sheet, x: float, y: float) -> None:
+    from matplotlib.lines import Line2D
 
-    def draw(sheet: Sheet, x: float, y: float) -> None:
-        from matplotlib.lines import Line2D
-
-        color, marker = _style(number)
-        at = [(x + 0.07) / sheet.width], [1 - y / sheet.height]
-        sheet.figure.add_artist(
-            Line2D(*at, color=color, marker=marker, markersize=5, markeredgewidth=0, linestyle="")
-        )
-
-    return draw
+    ends = [x / sheet.width, (x + MARK) / sheet.width], [1 - (y + d) / sheet.height for d in (0.05, -0.05)]
+    sheet.figure.add_artist(Line2D(*ends, color=GREY, linewidth=2.5, alpha=0.5))
 
 
 def _missing(result: Comparison | Points) -> str:
     """Return which strategies of a comparison are not drawn."""
     if not isinstance(result, Comparison):
         return ""
-    drawn = {dot.strategy for dot in dots(result)}
+    drawn, order = {dot.strategy for dot in dots(result)}, marks.numbers(result)
     groups = {
         "does not fit in memory": [row.label for row in result.rows if not row.fits],
-        "without a price": [
-            row.label for number, row in enumerate(result.rows) if row.fits and number not in drawn
-        ],
+        "without a price": [row.label for row in result.rows if row.fits and order[row.name] not in drawn],
     }
     return "; ".join(f"{why}: {', '.join(labels)}" for why, labels in groups.items() if labels)
 
 
 def _draw(axes: Axes, found: Sequence[Dot], best: Sequence[Dot]) -> None:
-    """Draw the marks, and the front as a line of steps."""
+    """Draw the marks, between what their runs lie, and the front as a line of steps."""
     for dot in found:
-        color, marker = _style(dot.strategy)
+        color, marker, _ = marks.line(dot.strategy)
         faint = 1.0 if dot in best or len(found) <= _MOST_NAMED else 0.45
+        if dot.spread:
+            x, y = ([of * times for times in dot.spread] for of in (dot.seconds, dot.usd))
+            axes.plot(x, y, color=color, linewidth=2.5, alpha=0.5 * faint, zorder=2)
         axes.plot(
             [dot.seconds],
             [dot.usd],

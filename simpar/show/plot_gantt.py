@@ -9,10 +9,11 @@ Start with :func:`gantt`; :func:`lanes` says what is drawn. Lengths are inches, 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from simpar.result import Comparison, Measured, Row, Window
 from simpar.show import words
 from simpar.show.scales import scale
 from simpar.show.sheet import (
+    FOOT,
     GAP,
     GREY,
     GRID,
@@ -31,8 +33,8 @@ from simpar.show.sheet import (
     Key,
     Sheet,
     box_key,
-    circumstances,
     inches,
+    of_model,
     picture,
     printable,
     wrapped,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 40
-"""Rows of a figure; of more, those on the critical path and those that are busiest."""
+"""Rows of a figure; of more, those on the critical path and of each kind those that are busiest."""
 
 WORK = {
     "load": ("load", "#9A9A9A"),
@@ -73,6 +75,8 @@ _BETWEEN = 0.06
 _MOST_LABEL = 1.9
 _FINE = 0.012
 """Bars narrower than this, of the same work and next to each other, are drawn as one."""
+_EDGED = 0.06
+"""Bars wider than this have a white edge, which tells neighbours apart; it would hide narrower ones."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,12 @@ class Lane:
     def busy_s(self) -> float:
         """Seconds of its bars together."""
         return sum(bar.end_s - bar.start_s for bar in self.bars)
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with the same lanes of other machines: ``w compute``, ``w > ps``."""
+        said = self.name if " > " in self.name else f"{self.machine} {self.name}"
+        return re.sub(r"\d+", "", said)
 
     @property
     def critical(self) -> bool:
@@ -182,8 +192,16 @@ def _place(run: Measured, resource: int) -> tuple[object, ...]:
 
 
 def chosen(found: Sequence[Lane], most: int = MOST_ROWS) -> list[Lane]:
-    """Return at most *most* lanes in their order: those on the critical path, then the busiest."""
-    order = sorted(range(len(found)), key=lambda n: (not found[n].critical, -found[n].busy_s, n))
+    """Return at most *most* lanes in their order: those on the critical path, then of each kind the busiest.
+
+    A kind is what computes on, leaves or enters machines of one role, as a row of each says more than all
+    rows of one; the kinds take turns.
+    """
+    kinds: defaultdict[str, list[int]] = defaultdict(list)
+    for number in sorted(range(len(found)), key=lambda n: (-found[n].busy_s, n)):
+        kinds[found[number].kind].append(number)
+    turns = {number: turn for members in kinds.values() for turn, number in enumerate(members)}
+    order = sorted(turns, key=lambda n: (not found[n].critical, turns[n], n))
     return [found[number] for number in sorted(order[:most])]
 
 
@@ -208,8 +226,8 @@ def _figure(result: Comparison, row: Row, steps: int) -> Figure:
     gaps = [n for n in range(1, len(found)) if found[n].machine != found[n - 1].machine]
     tops = [_LINE * n + _BETWEEN * sum(gap <= n for gap in gaps) for n in range(len(found))]
     tall = tops[-1] + _LINE
-    head = Head(_title(row, run, shown), _below(result, row), _keys(found))
-    sheet = Sheet(WIDTH, head.height + tall + 0.5 + 0.18 * len(below))
+    head = Head(_title(words.titles(result.rows)[row.name], run, shown), _below(result, row), _keys(found))
+    sheet = Sheet(WIDTH, head.height + tall + 0.5 + FOOT * len(below))
     head.draw(sheet)
     axes = sheet.axes(left, head.height, width, tall)
     _frame(axes, length, width, tall, [one.end_s - shown[0].start_s for one in shown[:-1]])
@@ -220,8 +238,7 @@ def _figure(result: Comparison, row: Row, steps: int) -> Figure:
     sheet.text(
         left + width / 2, head.height + tall + 0.36, f"time since the {what} began", SMALL, INK, ha="center"
     )
-    for at, line in enumerate(below):
-        sheet.text(MARGIN, head.height + tall + 0.55 + 0.18 * at, line, SMALL, GREY)
+    sheet.foot(below, head.height + tall + 0.55)
     return sheet.figure
 
 
@@ -231,17 +248,15 @@ def _label(lane: Lane) -> str:
     return wrapped(printable(said), SMALL, _MOST_LABEL, 1)[0]
 
 
-def _title(row: Row, run: Measured, shown: Sequence[Window]) -> str:
+def _title(called: str, run: Measured, shown: Sequence[Window]) -> str:
     which = "the median step" if len(shown) == 1 else f"{len(shown)} steps"
     if run.is_async:
         which = f"{which} of {shown[0].label.partition(',')[0]}"
-    return f"{row.label}: {which}"
+    return f"{called}: {which}"
 
 
 def _below(result: Comparison, row: Row) -> list[str]:
-    said = [str(result.facts.get("model") or result.scenario)]
-    said += [f"step {words.duration(row.step_s)}"] if row.step_s else []
-    return [*said, *circumstances(result.facts, result.seed)]
+    return of_model(result, *([f"step {words.duration(row.step_s)}"] if row.step_s else []))
 
 
 def _work(op: str) -> tuple[str, str]:
@@ -296,16 +311,19 @@ def _draw(axes: Axes, lane: Lane, top: float, per_inch: float) -> None:
     Args:
         per_inch: seconds an inch.
     """
-    by_color: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    by_color: defaultdict[tuple[str, bool], list[tuple[float, float]]] = defaultdict(list)
     framed = []
     for bar in _together(lane.bars, per_inch * _FINE):
-        by_color[_work(bar.op)[1]].append((bar.start_s, bar.end_s - bar.start_s))
+        length = bar.end_s - bar.start_s
+        by_color[_work(bar.op)[1], length > per_inch * _EDGED].append((bar.start_s, length))
         if bar.critical:
             framed.append((bar.start_s, bar.end_s))
     y = top + 0.02
-    for color, spans in by_color.items():
-        edges = 0.4 if len(spans) < 60 else 0.0
-        axes.broken_barh(spans, (y, _BAR), facecolor=color, edgecolor="white", linewidth=edges, zorder=3)
+    for (color, edged), spans in by_color.items():
+        how: Any = (
+            {"edgecolor": "white", "linewidth": 0.4} if edged else {"edgecolor": color, "linewidth": 0.0}
+        )
+        axes.broken_barh(spans, (y, _BAR), facecolor=color, zorder=3, **how)
     if framed:
         around = [(start, end - start) for start, end in _union(framed, per_inch * _FINE)]
         axes.broken_barh(around, (y, _BAR), facecolor="none", edgecolor=INK, linewidth=0.8, zorder=4)

@@ -11,21 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simpar.result import Row
-from simpar.show import words
+from simpar.show import marks, words
 from simpar.show.sheet import (
     ALARM,
-    COLORS,
     GAP,
     INK,
     MARGIN,
-    MARK,
     SMALL,
     TEXT,
     WIDTH,
     Head,
-    Key,
     Sheet,
     bar_frame,
+    batch_on,
     circumstances,
     inches,
     picture,
@@ -44,8 +42,6 @@ _BETWEEN = 0.16
 """Room between the groups of two devices."""
 _PANELS = 0.3
 """Room between the two panels."""
-_HATCHES = ("", "////", "....")
-"""Patterns of the first seven strategies, the next seven, and the rest."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +55,16 @@ class _Panel:
     """What stands where a device has figures, and not this one."""
     explains: bool
     """Whether it says, too, why a strategy has no figures at all."""
+    inverse: bool = False
+    """Whether the value halves where the samples per second double, as money does."""
+
+    def spread(self, row: Row) -> tuple[float, float] | None:
+        """Return between what the value lies in nine of ten runs, None where there was only one."""
+        value, rates = self.value(row), (row.intervals or {}).get("samples_per_s")
+        if value is None or rates is None or not row.samples_per_s or rates.p5 <= 0:
+            return None
+        low, high = rates.p5 / row.samples_per_s, rates.p95 / row.samples_per_s
+        return (value / high, value / low) if self.inverse else (value * low, value * high)
 
 
 def machines(result: Machines, format: str = "svg") -> bytes:
@@ -79,10 +85,13 @@ def panels(result: Machines) -> list[_Panel]:
     shown = [_Panel(f"{unit}/s", lambda row: row.samples_per_s, words.rate, "", True)]
     rows = [row for _, row in result.ranked]
     if any(row.usd_per_epoch is not None for row in rows):
-        shown.append(_Panel("USD of an epoch", lambda row: row.usd_per_epoch, words.usd, "no price", False))
+        axis = "cost of an epoch (USD)"
+        shown.append(_Panel(axis, lambda row: row.usd_per_epoch, words.usd, "no price", False, True))
     elif any(row.usd_per_million_samples is not None for row in rows):
-        axis = f"USD of a million {unit}"
-        shown.append(_Panel(axis, lambda row: row.usd_per_million_samples, words.usd, "no price", False))
+        axis = f"cost of a million {unit} (USD)"
+        shown.append(
+            _Panel(axis, lambda row: row.usd_per_million_samples, words.usd, "no price", False, True)
+        )
     return shown
 
 
@@ -90,13 +99,11 @@ def _figure(result: Machines) -> Figure:
     """Lay the picture out: head, one group of bars a device, one or two panels."""
     devices = _in_order(result)
     names = list(result.labels)
-    labels = {name: wrapped(printable(result.labels[name]), SMALL, WIDTH - 0.8, 1)[0] for name in names}
-    keys = [Key(labels[name], _mark(number)) for number, name in enumerate(names)]
-    title = f"{result.facts.get('model') or result.scenario} on {_machines(len(devices))}"
-    facts = result.facts
-    on = {1: "1 worker", None: "each worker"}.get(facts["workers"], f"each of {facts['workers']} workers")
-    batch = [] if facts["batch"] is None else [f"batch {facts['batch']} on {on}"]
-    head = Head(title, [*batch, *circumstances(facts, result.seed)], keys)
+    keys = [marks.fill_key(result.labels[name], number) for number, name in enumerate(names)]
+    keys += [marks.whisker_key()] if any(row.intervals for _, row in result.ranked) else []
+    title = f"{result.facts.get('model') or result.scenario} on {_kinds(len(devices))}"
+    batch = batch_on(result.facts) if result.facts["batch"] is not None else []
+    head = Head(title, [*batch, *circumstances(result.facts, result.seed)], keys)
     rows = {(device, row.name): row for device, row in result.ranked}
     reasons = {(device, name): why for device, name, why in result.without}
     lines = [_lines(device, rows, reasons, names) for device in devices]
@@ -114,7 +121,7 @@ def _figure(result: Machines) -> Figure:
         x = left + number * (width + _PANELS)
         axes = sheet.axes(x, head.height, width, tall)
         axes.set_ylim(tall, 0)
-        _draw(axes, panel, devices, names, tops, rows, reasons, width)
+        _draw(axes, panel, devices, result.labels, tops, rows, reasons, width)
         sheet.text(x, head.height + tall + 0.33, panel.axis, SMALL, INK)
     return sheet.figure
 
@@ -131,8 +138,8 @@ def _lines(
     return 1 if shared and not any_bar else len(names)
 
 
-def _machines(count: int) -> str:
-    return "one machine" if count == 1 else f"{count} machines"
+def _kinds(count: int) -> str:
+    return "one kind of device" if count == 1 else f"{count} kinds of device"
 
 
 def _in_order(result: Machines) -> list[str]:
@@ -140,32 +147,11 @@ def _in_order(result: Machines) -> list[str]:
     return list(dict.fromkeys([*(device for device, _ in result.ranked), *result.devices]))
 
 
-def _style(number: int) -> dict[str, Any]:
-    return {
-        "facecolor": COLORS[number % len(COLORS)],
-        "hatch": _HATCHES[min(number // len(COLORS), len(_HATCHES) - 1)],
-        "edgecolor": "white",
-        "linewidth": 0,
-    }
-
-
-def _mark(number: int) -> Callable[[Sheet, float, float], None]:
-    """Return what draws the mark of the strategy with this number."""
-
-    def draw(sheet: Sheet, x: float, y: float) -> None:
-        from matplotlib.patches import Rectangle
-
-        corner = (x / sheet.width, 1 - (y + 0.05) / sheet.height)
-        sheet.figure.add_artist(Rectangle(corner, MARK / sheet.width, 0.1 / sheet.height, **_style(number)))
-
-    return draw
-
-
 def _draw(
     axes: Axes,
     panel: _Panel,
     devices: list[str],
-    names: list[str],
+    labels: Mapping[str, str],
     tops: list[float],
     rows: Mapping[tuple[str, str], Row],
     reasons: Mapping[tuple[str, str], str],
@@ -175,30 +161,35 @@ def _draw(
 
     A device reaches from one of *tops* to the next.
     """
+    names = list(labels)
     values = {key: value for key, row in rows.items() if (value := panel.value(row)) is not None}
     ends = {key: panel.said(value) for key, value in values.items()}
+    spreads = {key: found for key in values if (found := panel.spread(rows[key]))}
+    far = {key: max(value, *spreads.get(key, (0.0,))) for key, value in values.items()}
     per_unit = min(
-        ((width - GAP - inches(ends[key], SMALL)) / value for key, value in values.items() if value),
+        ((width - GAP - inches(ends[key], SMALL)) / reach for key, reach in far.items() if reach),
         default=1.0,
     )
     axes.set_xlim(0, width / per_unit)
-    bar_frame(axes, max(values.values(), default=0.0))
+    bar_frame(axes, max(far.values(), default=0.0))
     for number, device in enumerate(devices):
         keys = [(device, name) for name in names]
         middles = [tops[number] + _BETWEEN / 2 + _LINE * (at + 0.5) for at in range(len(names))]
         for at, (key, y) in enumerate(zip(keys, middles, strict=True)):
             if key in values:
-                axes.barh(y, values[key], _BAR, zorder=2, **_style(at))
-                _write(axes, values[key], y, ends[key], INK, per_unit)
-        lacks = [
-            (y, _lacking(panel, key, rows, reasons, width)) for key, y in zip(keys, middles, strict=True)
-        ]
-        said = {text for _, text in lacks if text}
+                axes.barh(y, values[key], _BAR, zorder=2, **marks.fill(at))
+                if key in spreads:
+                    marks.whisker(axes, *spreads[key], y, 4)
+                _write(axes, far[key], y, ends[key], INK, per_unit)
+        lacks = [_lacking(panel, key, rows, reasons) for key in keys]
+        said = {why for why in lacks if why}
         if len(said) == 1 and not any(key in values for key in keys):
-            lacks = [((tops[number] + tops[number + 1]) / 2, said.pop())]  # once for the whole device
-        for y, text in lacks:
-            if text:
-                _write(axes, 0.0, y, text, ALARM, per_unit)
+            middle = (tops[number] + tops[number + 1]) / 2  # once for the whole device
+            _write(axes, 0.0, middle, _short(said.pop(), width), ALARM, per_unit)
+            continue
+        for y, name, why in zip(middles, names, lacks, strict=True):
+            if why:
+                _write(axes, 0.0, y, _named(labels[name], why, width), ALARM, per_unit)
 
 
 def _write(axes: Axes, length: float, y: float, text: str, color: str, per_unit: float) -> None:
@@ -215,12 +206,11 @@ def _lacking(
     key: tuple[str, str],
     rows: Mapping[tuple[str, str], Row],
     reasons: Mapping[tuple[str, str], str],
-    width: float,
 ) -> str:
     """Return what stands where *key* has no bar in *panel*, '' where it has one or another panel says it."""
     if key in rows:
         return panel.missing if panel.value(rows[key]) is None else ""
-    return _short(reasons.get(key, ""), width) if panel.explains else ""
+    return _reason(reasons.get(key, "")) if panel.explains else ""
 
 
 def _reason(why: str) -> str:
@@ -228,9 +218,14 @@ def _reason(why: str) -> str:
     return "does not fit in memory" if why.startswith("does not fit") else printable(why.partition(";")[0])
 
 
-def _short(why: str, width: float) -> str:
-    """Return why there is no bar, in what fits on one line."""
-    said = _reason(why)
+def _named(label: str, why: str, width: float) -> str:
+    """Return whose bar is missing, and why, in what fits on one line."""
+    said = _short(f": {why}", 0.7 * width)
+    return wrapped(printable(label), SMALL, width - GAP - inches(said, SMALL), 1)[0] + said
+
+
+def _short(said: str, width: float) -> str:
+    """Return *said*, or its beginning, in what fits on one line."""
     if inches(said, SMALL) <= width - GAP:
         return said
     while said and inches(f"{said}\u2026", SMALL) > width - GAP:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simpar.show.plot_whatif import AxisLike, StudyLike, heading, places, said
+from simpar.show import marks
+from simpar.show.plot_whatif import AxisLike, StudyLike, heading, in_unit, places, said
 from simpar.show.sheet import (
-    COLORS,
     GAP,
     GREY,
     INK,
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 MOST_MAPS = 12
 """Maps of a study of three axes; of more values the first and the last, and evenly between."""
 
-_HATCHES = ("", "////", "....")
-"""Patterns of the first seven strategies, the next seven, and the rest."""
 _BETWEEN = 0.25
 _WORD = 1.2
 _TEXT = 7.0
@@ -72,6 +70,7 @@ def maps(study: StudyLike, live: Sequence[int], of: str | None) -> Figure:
     whose = "the step of the fastest" if of is None else f"the step of {study.labels[of]}"
     both = third is None or of is not None
     more = [] if third is None else _left_out(study.axes[third], len(found))
+    more += [] if both else ["colours: the fastest strategy; figures: its step"]
     keys = _keys(study, found)
     head = heading(study, live, keys, more)
     x, y = _Side(study.axes[across]), _Side(study.axes[down])
@@ -110,10 +109,9 @@ def maps(study: StudyLike, live: Sequence[int], of: str | None) -> Figure:
             _write(axes, one, x, y, width, tall, color if by_step else None)
         if column == 0:
             middle = corner[1] + title + tall / 2
-            path = wrapped(printable(y.axis.path), SMALL, tall, 1)[0]
-            sheet.text(MARGIN + 0.06, middle, path, SMALL, INK, ha="center", va="center", rotation=90)
+            sheet.upright(y.beside, middle, tall + title + 0.2)
     bottom = top + each * lines
-    path = wrapped(printable(x.axis.path), SMALL, WIDTH - left - MARGIN, 1)[0]
+    path = wrapped(printable(x.beside), SMALL, WIDTH - left - MARGIN, 1)[0]
     sheet.text((left + WIDTH - MARGIN) / 2, bottom + 0.08, path, SMALL, INK, ha="center")
     if both:
         _strip(sheet, left, bottom + 0.34, WIDTH - MARGIN - 0.3 - left, every, color, whose)
@@ -128,7 +126,8 @@ class _Side:
         numbers = axis.numbers
         order = range(len(axis.values))
         self.order = list(order) if numbers is None else sorted(order, key=lambda n: (numbers[n], n))
-        self.texts = [wrapped(said(axis.values[n]), SMALL, _WORD, 1)[0] for n in self.order]
+        _, texts, self.beside = in_unit(axis)
+        self.texts = [wrapped(texts[n], SMALL, _WORD, 1)[0] for n in self.order]
         self.place = {value: place for place, value in enumerate(self.order)}
 
     @property
@@ -155,7 +154,10 @@ def winner(study: StudyLike, number: int) -> str | None:
     rates = (
         {row.name: row.samples_per_s for row in comparison.rows if row.samples_per_s} if comparison else {}
     )
-    return next((name for name in study.labels if rates.get(name, 0.0) >= _EQUAL * max(rates.values())), None)
+    best = max(rates.values(), default=None)
+    if best is None:
+        return None
+    return next(name for name in study.labels if rates.get(name, 0.0) >= _EQUAL * best)
 
 
 def _map(
@@ -196,44 +198,20 @@ def _left_out(axis: AxisLike, shown: int) -> list[str]:
 # -- drawing ---------------------------------------------------------------------------------------
 
 
-def _style(number: int) -> dict[str, Any]:
-    hatch = _HATCHES[min(number // len(COLORS), len(_HATCHES) - 1)]
-    return {
-        "facecolor": COLORS[number % len(COLORS)],
-        "hatch": hatch,
-        "edgecolor": "white" if hatch else "none",
-        "linewidth": 0,
-    }
-
-
 def _keys(study: StudyLike, found: Sequence[Map]) -> list[Key]:
     """Return the legend: who wins anywhere, the line between them, and cells without figures."""
     labels = list(study.labels.values())
     won = sorted({number for one in found for number in one.winners.values()})
-    keys = [
-        Key(wrapped(printable(labels[number]), SMALL, WIDTH - 0.8, 1)[0], _patch(_style(number)))
-        for number in won
-    ]
+    keys = [marks.fill_key(labels[number], number) for number in won]
     if len(won) > 1:
         keys.append(Key("the winner changes", lambda sheet, x, y: sheet.box(x, y - 0.012, MARK, 0.024, INK)))
     cells = len(found) * max(len(one.winners) for one in found)
     counts = [len(one.steps) for one in found] + [len(one.winners) for one in found]
     total = math.prod(len(axis.values) for axis in study.axes)
     if min(counts) * len(found) < cells or sum(len(one.winners) for one in found) < total:
-        keys.append(Key("no figures", _patch({"facecolor": _NOTHING, "edgecolor": GREY, "linewidth": 0.5})))
+        nothing = {"facecolor": _NOTHING, "edgecolor": GREY, "linewidth": 0.5}
+        keys.append(marks.patch_key("no figures", nothing))
     return keys
-
-
-def _patch(how: dict[str, Any]) -> Callable[[Sheet, float, float], None]:
-    """Return what draws a box in this style."""
-
-    def draw(sheet: Sheet, x: float, y: float) -> None:
-        from matplotlib.patches import Rectangle
-
-        place = x / sheet.width, 1 - (y + 0.05) / sheet.height
-        sheet.figure.add_artist(Rectangle(place, MARK / sheet.width, 0.1 / sheet.height, **how))
-
-    return draw
 
 
 def _frame(axes: Axes, x: _Side, y: _Side, width: float, tall: float, first: bool) -> None:
@@ -264,7 +242,11 @@ def _draw(axes: Axes, one: Map, x: _Side, y: _Side, color: Callable[[float], Any
             shade = color(one.steps[cell])
             axes.add_patch(Rectangle(at[cell], 1, 1, facecolor=shade, edgecolor=shade, linewidth=0.3))
         elif color is None and cell in one.winners:
-            axes.add_patch(Rectangle(at[cell], 1, 1, **_style(one.winners[cell])))
+            how = marks.fill(one.winners[cell])
+            plain = how | {"hatch": "", "edgecolor": how["facecolor"], "linewidth": 0.3}
+            axes.add_patch(Rectangle(at[cell], 1, 1, **plain))
+            if how["hatch"]:
+                axes.add_patch(Rectangle(at[cell], 1, 1, **how))
     by_place = {at[cell]: number for cell, number in one.winners.items()}
     lines: list[tuple[tuple[int, int], tuple[int, int]]] = []
     for (column, line), number in sorted(by_place.items()):
@@ -343,5 +325,7 @@ def _strip(
     for number in range(parts):
         share = (number + 0.5) / parts
         step = least * (most / least) ** share if most > 10 * least else least + share * (most - least)
-        sheet.box(at + 1.4 * number / parts, y - 0.06, 1.45 / parts, 0.12, color(step))
+        # As far as the end, so that no light shines between two.
+        begin = 1.4 * number / parts
+        sheet.box(at + begin, y - 0.06, 1.4 - begin, 0.12, color(step))
     sheet.text(at + 1.4 + GAP, y, ends[1], SMALL, GREY)

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simpar.result import Comparison, Row
+from simpar.show import marks, words
 from simpar.show.scales import Scale, frame
 from simpar.show.sheet import (
-    COLORS,
+    ALARM,
+    FOOT,
     GREY,
     INK,
     MARGIN,
@@ -25,8 +27,9 @@ from simpar.show.sheet import (
     Head,
     Key,
     Sheet,
-    circumstances,
+    footnote,
     inches,
+    of_model,
     picture,
     printable,
     wrapped,
@@ -41,7 +44,7 @@ _MOST_BINS = 40
 _TALL = 1.35
 _BETWEEN = 0.34
 _TITLE_LINE = 0.155
-_BAR, _MEAN, _LAW = COLORS[5], INK, COLORS[3]
+_MEAN, _LAW = INK, ALARM
 
 
 def staleness(result: Comparison, format: str = "svg") -> bytes:
@@ -92,22 +95,21 @@ def _figure(result: Comparison) -> Figure:
     across = 1 if len(rows) == 1 else 2 if len(rows) <= 6 else 3
     left = MARGIN + 0.72
     width = (WIDTH - MARGIN - left - 0.5 * (across - 1)) / across
-    titles = [wrapped(printable(row.label), TEXT, width, 3 if across == 3 else 2) for row in rows]
+    called, order = words.titles(result.rows), marks.numbers(result)
+    titles = [wrapped(printable(called[row.name]), TEXT, width, 3 if across == 3 else 2) for row in rows]
     lines = [rows[at : at + across] for at in range(0, len(rows), across)]
     heads = [
         _TITLE_LINE * (max(len(title) for title in titles[at : at + across]) + 1) + 0.08
         for at in range(0, len(rows), across)
     ]
-    said = _others(result)
-    below = wrapped(printable(said), SMALL, WIDTH - 2 * MARGIN, 2) if said else []
+    below = footnote(_others(result))
     keys = [
         Key("mean", lambda sheet, x, y: sheet.box(x + 0.06, y - 0.07, 0.02, 0.14, _MEAN)),
         Key("W - 1: what W workers tend to where every push is an update", _dashed),
     ]
-    facts = [str(result.facts.get("model") or result.scenario), *circumstances(result.facts, result.seed)]
-    head = Head("How stale gradients are", facts, keys)
+    head = Head("How stale gradients are", of_model(result), keys)
     tops = [head.height + sum(heads[:n]) + (_TALL + _BETWEEN) * n for n in range(len(lines))]
-    height = tops[-1] + heads[-1] + _TALL + 0.55 + 0.18 * len(below)
+    height = tops[-1] + heads[-1] + _TALL + 0.55 + FOOT * len(below)
     sheet = Sheet(WIDTH, height)
     head.draw(sheet)
     x_scale, y_scale = _whole(most, width), _shares(rows, most)
@@ -118,12 +120,11 @@ def _figure(result: Comparison) -> Figure:
             sheet.text(x, y + _TITLE_LINE * (at + 0.5), text, TEXT, INK)
         sheet.text(x, y + _TITLE_LINE * (len(titles[number]) + 0.5), _figures(row), SMALL, GREY)
         axes = sheet.axes(x, y + heads[line], width, _TALL)
-        _draw(axes, row, most, x_scale, y_scale)
+        _draw(axes, row, order[row.name], most, x_scale, y_scale)
     sheet.text(left, tops[-1] + heads[-1] + _TALL + 0.36, "updates that a gradient missed", SMALL, INK)
     middle = (tops[0] + heads[0] + tops[-1] + heads[-1] + _TALL) / 2
-    sheet.text(MARGIN + 0.05, middle, "share of gradients", SMALL, INK, ha="center", va="center", rotation=90)
-    for at, text in enumerate(below):
-        sheet.text(MARGIN, tops[-1] + heads[-1] + _TALL + 0.56 + 0.18 * at, text, SMALL, GREY)
+    sheet.upright("share of gradients", middle, 1.5)
+    sheet.foot(below, tops[-1] + heads[-1] + _TALL + 0.56)
     return sheet.figure
 
 
@@ -166,14 +167,15 @@ def _shares(rows: Sequence[Row], most: int) -> Scale:
     return Scale(0, 1.04 * top, False, ticks, tuple(f"{100 * tick:.3g} %" for tick in ticks))
 
 
-def _draw(axes: Axes, row: Row, most: int, x_scale: Scale, y_scale: Scale) -> None:
-    """Draw the histogram of one strategy, its mean and the law."""
+def _draw(axes: Axes, row: Row, number: int, most: int, x_scale: Scale, y_scale: Scale) -> None:
+    """Draw the histogram of the strategy with this *number*, its mean and the law."""
+    color = marks.line(number)[0]
     assert row.staleness is not None
     frame(axes, x_scale, y_scale)
     axes.grid(visible=False, axis="x")
     found: Sequence[tuple[float, float, float]] = bins(row.staleness.histogram, most)
     for low, high, share in found:
         gap = 0.08 * (high - low) if most < _MOST_BINS else 0.0
-        axes.bar((low + high) / 2, share, high - low - gap, color=_BAR, linewidth=0, zorder=2)
+        axes.bar((low + high) / 2, share, high - low - gap, color=color, linewidth=0, zorder=2)
     axes.axvline(law(row), color=_LAW, linewidth=1.4, linestyle=(0, (3, 2)), zorder=4)
     axes.axvline(row.staleness.mean, color=_MEAN, linewidth=1.2, zorder=3)

@@ -14,6 +14,7 @@ from simpar.show.plot import axis_of_time, step_time
 from simpar.show.sheet import (
     ALARM,
     COLORS,
+    FOOT,
     GAP,
     GREY,
     INK,
@@ -25,6 +26,7 @@ from simpar.show.sheet import (
     Sheet,
     bar_frame,
     box_key,
+    footnote,
     inches,
     picture,
     printable,
@@ -75,8 +77,8 @@ def _figure(result: Changes) -> Figure:
         for when, name, color in zip(("before", "after"), result.names, (BEFORE, AFTER), strict=True)
     ]
     head = Head(f"Before and after: {result.after.scenario}", [_summary(result)], keys)
-    notes = wrapped(printable("; ".join(result.notes)), SMALL, WIDTH - 2 * MARGIN, 3) if result.notes else []
-    sheet = Sheet(WIDTH, head.height + tall + 0.5 + 0.18 * len(notes))
+    notes = footnote("; ".join(result.notes), 3)
+    sheet = Sheet(WIDTH, head.height + tall + 0.5 + FOOT * len(notes))
     head.draw(sheet)
     ends = [[_end(step, scale, unit, digits) for step in row.steps] for row in rows]
     per_unit = min(
@@ -111,8 +113,7 @@ def _figure(result: Changes) -> Figure:
         sheet.text(WIDTH - MARGIN, head.height + middle, words.change(row), TEXT, _ink(row), **bold)
     sheet.text(left, head.height + tall + 0.34, f"time of one step ({unit})", SMALL, INK)
     sheet.text(WIDTH - MARGIN, head.height + tall + 0.34, "change", SMALL, INK, ha="right")
-    for at, line in enumerate(notes):
-        sheet.text(MARGIN, head.height + tall + 0.56 + 0.18 * at, line, SMALL, GREY)
+    sheet.foot(notes, head.height + tall + 0.56)
     return sheet.figure
 
 

@@ -18,6 +18,7 @@ from simpar.show import words
 from simpar.show.sheet import (
     ALARM,
     BAR,
+    FOOT,
     GAP,
     GREY,
     GRID,
@@ -29,8 +30,8 @@ from simpar.show.sheet import (
     Head,
     Sheet,
     box_key,
-    circumstances,
     inches,
+    of_model,
     picture,
     printable,
     wrapped,
@@ -48,6 +49,7 @@ _KINDS = {
     "device": ("devices", "#0072B2"),
     "server": ("servers' CPUs", "#009E73"),
     "link": ("links", "#E69F00"),
+    "collective": ("the network, where collectives go by a formula", "#CC79A7"),
 }
 """Name and colour of each kind, of those that people who see few colours tell apart."""
 _LINE = 0.24
@@ -118,6 +120,8 @@ def _kind(use: Use) -> str:
     """Return the kind of a resource, which results that were saved know by its name only."""
     if use.kind:
         return use.kind
+    if use.name == "fabric":
+        return "collective"
     return "server" if use.name.endswith(".cpu") else "link" if "." in use.name else "device"
 
 
@@ -156,9 +160,9 @@ def _figure(result: Comparison, row: Row) -> Figure:
     kinds = [kind for kind in _KINDS if any(bar.kind == kind for bar in flat)]
     keys = [box_key(*_KINDS[kind]) for kind in kinds]
     keys += [box_key("holds it back", ALARM)] if any(bar.limits for bar in flat) else []
-    head = Head(f"Who is busy: {row.label}", _below(result, row), keys)
+    head = Head(f"Who is busy: {words.titles(result.rows)[row.name]}", _below(result, row), keys)
     tall = _LINE * len(flat) + _BETWEEN * len(groups)
-    sheet = Sheet(WIDTH, head.height + tall + 0.5 + 0.18 * bool(left_out))
+    sheet = Sheet(WIDTH, head.height + tall + 0.5 + FOOT * bool(left_out))
     head.draw(sheet)
     axes = sheet.axes(left, head.height, width, tall)
     axes.set_xlim(0, 1)
@@ -190,8 +194,7 @@ def _figure(result: Comparison, row: Row) -> Figure:
     sheet.text(
         left, head.height + tall + 0.36, "share of the time in use (of a link: of its capacity)", SMALL, INK
     )
-    if left_out:
-        sheet.text(MARGIN, head.height + tall + 0.54, left_out, SMALL, GREY)
+    sheet.foot([left_out] if left_out else [], head.height + tall + 0.54)
     return sheet.figure
 
 
@@ -205,7 +208,6 @@ def _end(row: Row, bar: Bar) -> list[tuple[str, str]]:
 
 def _below(result: Comparison, row: Row) -> list[str]:
     """Return what stands below the title: the model, the step, and what it waits for."""
-    said = [str(result.facts.get("model") or result.scenario)]
-    said += [f"step {words.duration(row.step_s)}"] if row.step_s else []
+    said = [f"step {words.duration(row.step_s)}"] if row.step_s else []
     said += [words.waits_for(row, row.bottleneck)] if row.bottleneck else []
-    return [*said, *circumstances(result.facts, result.seed)]
+    return of_model(result, *said)

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from simpar.result import Row
-from simpar.show.scales import LEAD, MARKERS, Name, Scale, frame, names, scale
+from simpar.show import marks
+from simpar.show.scales import LEAD, Name, Scale, frame, names, scale
 from simpar.show.sheet import (
     ALARM,
-    COLORS,
+    FOOT,
     GAP,
-    GREY,
     GRID,
     INK,
     MARGIN,
@@ -31,6 +32,9 @@ from simpar.show.sheet import (
     Head,
     Key,
     Sheet,
+    batch_on,
+    circumstances,
+    footnote,
     inches,
     picture,
     printable,
@@ -49,7 +53,9 @@ _MOST_PANELS = 8
 _PANEL = 1.7
 _WORD = 0.95
 """Longest word at an axis of words, in inches."""
-_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
+_STEP = "time of one step"
+_EXACT = 10
+"""Values up to which those that vary together stand at their axis; of more, round ones do."""
 
 
 class AxisLike(Protocol):
@@ -154,7 +160,7 @@ def said(value: Any) -> str:
 
 def heading(study: StudyLike, live: Sequence[int], keys: Sequence[Key], more: Sequence[str] = ()) -> Head:
     """Return the head of the figure: the model, what varies, what does not, and the legend."""
-    facts: Mapping[str, Any] = next((one.comparison.facts for one in study.points if one.comparison), {})
+    facts = common_facts(study)
     paths = [study.axes[number].path for number in live] or [study.axes[0].path]
     what = ", ".join(paths[:-1]) + (" and " if len(paths) > 1 else "") + paths[-1]
     title = f"{facts.get('model') or study.scenario}: the step by {what}"
@@ -164,48 +170,69 @@ def heading(study: StudyLike, live: Sequence[int], keys: Sequence[Key], more: Se
         if number not in live and axis.path not in paths
     ]
     count = len(study.points)
-    told = [f"{count} point" + ("" if count == 1 else "s"), *fixed, f"seed {study.seed}", *more]
-    return Head(title, told, keys)
+    told = [f"{count} point" + ("" if count == 1 else "s")]
+    told[0] += ", settings varied together" if study.zipped and len(live) > 1 else ""
+    told += batch_on(facts)
+    return Head(title, [*told, *fixed, *circumstances(facts, study.seed), *more], keys)
 
 
-def style(number: int) -> tuple[str, str, Any]:
-    """Return colour, marker and dashes of the strategy with this number."""
-    turn = number // len(COLORS)
-    return COLORS[number % len(COLORS)], MARKERS[(number + turn) % len(MARKERS)], _DASHES[turn % len(_DASHES)]
+def common_facts(study: StudyLike) -> dict[str, Any]:
+    """Return the facts that are the same at all points that have any."""
+    each = [one.comparison.facts for one in study.points if one.comparison]
+    first: Mapping[str, Any] = each[0] if each else {}
+    return {key: value for key, value in first.items() if all(one.get(key) == value for one in each)}
 
 
 def mark_keys(study: StudyLike) -> list[Key]:
     """Return a legend of all strategies by their marks."""
-    return [
-        Key(wrapped(printable(label), SMALL, WIDTH - 0.8, 1)[0], _mark(number))
-        for number, label in enumerate(study.labels.values())
-    ]
+    return [marks.mark_key(label, number) for number, label in enumerate(study.labels.values())]
 
 
-def _mark(number: int) -> Any:
-    """Return what draws the mark of the strategy with this number."""
+def in_unit(axis: AxisLike) -> tuple[list[float] | None, list[str], str]:
+    """Return the values of *axis* as it is labelled: numbers, how they are written, and what stands beside.
 
-    def draw(sheet: Sheet, x: float, y: float) -> None:
-        from matplotlib.lines import Line2D
+    Where all values have one unit, it stands beside the axis, and numbers are in it; else they are the
+    axis's own, and units stand at each. Numbers are None where the values are words.
+    """
+    texts = [said(value) for value in axis.values]
+    if axis.numbers is None:
+        return None, texts, axis.path
+    parts = [_NUMBER.fullmatch(text) for text in texts]
+    units = {part[2] for part in parts if part}
+    if len(units) != 1 or not all(parts) or not (unit := units.pop()):
+        return list(axis.numbers), texts, axis.path
+    found = [part[1] for part in parts if part]
+    return [float(one) for one in found], found, f"{axis.path} ({unit})"
 
-        color, marker, _ = style(number)
-        at = [(x + 0.07) / sheet.width], [1 - y / sheet.height]
-        how: Any = {"color": color, "marker": marker, "markersize": 5, "markeredgewidth": 0}
-        sheet.figure.add_artist(Line2D(*at, linestyle="", **how))
 
-    return draw
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z/%]*)")
 
 
 def _missing(study: StudyLike) -> list[str]:
-    """Return in lines which strategies have no figures anywhere."""
-    without = [label for name, label in study.labels.items() if not any(row for _, row in steps(study, name))]
-    text = printable("without figures anywhere: " + "; ".join(without)) if without else ""
-    return wrapped(text, SMALL, WIDTH - 2 * MARGIN, 2) if text else []
+    """Return in lines which strategies have no figures anywhere, and which have none at some points."""
+    without: dict[str, list[str]] = {"anywhere": [], "at some points": []}
+    for name, label in study.labels.items():
+        there = [row is not None for _, row in steps(study, name)]
+        if not all(there):
+            without["at some points" if any(there) else "anywhere"].append(label)
+    said = [f"without figures {where}: {'; '.join(labels)}" for where, labels in without.items() if labels]
+    return [line for one in said for line in footnote(one)]
 
 
 def _all_steps(study: StudyLike) -> list[float]:
-    found = [row.step_s for name in study.labels for _, row in steps(study, name) if row]
-    return [step for step in found if step]
+    rows = [row for name in study.labels for _, row in steps(study, name) if row]
+    ends = [end for row in rows if (one := spread(row)) for end in one]
+    return [step for step in [*(row.step_s for row in rows), *ends] if step]
+
+
+def spread(row: Row) -> tuple[float, float] | None:
+    """Return between what the step of *row* lies in nine of ten runs, None where there was only one."""
+    found = row.intervals.get("step_s") if row.intervals else None
+    return None if found is None else (found.p5, found.p95)
+
+
+def _varies(study: StudyLike) -> bool:
+    return any(row and spread(row) for name in study.labels for _, row in steps(study, name))
 
 
 # -- one axis of numbers ---------------------------------------------------------------------------
@@ -213,54 +240,45 @@ def _all_steps(study: StudyLike) -> list[float]:
 
 def _curves(study: StudyLike, axis: AxisLike) -> Figure:
     """Draw a line a strategy, its name at its end; it is broken where there are no figures."""
-    numbers = axis.numbers or ()
+    values, texts, beside = in_unit(axis)
+    numbers = values or []
     order = sorted(range(len(numbers)), key=lambda n: (numbers[n], n))
-    curves: list[tuple[int, str, list[tuple[float, float]]]] = []
+    curves: list[tuple[int, str, list[tuple[float, Row | None]]]] = []
     for number, (name, label) in enumerate(study.labels.items()):
         found = dict(steps(study, name))
-        line = [(numbers[n], row.step_s if (row := found[n]) and row.step_s else math.nan) for n in order]
-        if not all(math.isnan(step) for _, step in line):
-            curves.append((number, label, line))
+        if any(found.values()):
+            curves.append((number, label, [(numbers[n], found[n]) for n in order]))
     written = [wrapped(printable(label), TEXT, _MOST_LABEL, 3) for _, label, _ in curves]
     room = max(inches(line, TEXT) for lines in written for line in lines)
-    head = heading(study, varying(study), [])
+    head = heading(study, varying(study), [marks.band_key()] if _varies(study) else [])
     tall = max(_TALL, sum(0.15 * len(lines) + 0.06 for lines in written))
     y_scale = scale(_all_steps(study), tall, "duration", zero=True, high=True)
     left = MARGIN + 0.32 + y_scale.width
     width = WIDTH - MARGIN - left - LEAD - GAP - room
-    spelt = {numbers[n]: wrapped(said(axis.values[n]), SMALL, _WORD, 1)[0] for n in order}
+    spelt = {numbers[n]: wrapped(texts[n], SMALL, _WORD, 1)[0] for n in order}
     x_scale = scale(numbers, width, exact=list(spelt.items()))
     below = _missing(study)
     top = head.height + 0.08
-    sheet = Sheet(WIDTH, top + tall + 0.52 + 0.18 * len(below))
+    sheet = Sheet(WIDTH, top + tall + 0.52 + FOOT * len(below))
     head.draw(sheet)
     axes = sheet.axes(left, top, width, tall)
     frame(axes, x_scale, y_scale)
     ends = []
-    for (number, _, line), lines in zip(curves, written, strict=True):
-        color, marker, dashes = style(number)
-        x, y = zip(*line, strict=True)
-        how: Any = {"markersize": 4.5 if len(line) <= 40 else 0, "markeredgewidth": 0, "linewidth": 1.6}
-        axes.plot(x, y, color=color, marker=marker, linestyle=dashes, zorder=3, **how)
-        last = [one for one in line if not math.isnan(one[1])][-1]
+    for (number, _, curve), lines in zip(curves, written, strict=True):
+        color, marker, dashes = marks.line(number)
+        y = [row.step_s if row and row.step_s else math.nan for _, row in curve]
+        band = [(x, *between) for x, row in curve if row and (between := spread(row))]
+        if band:
+            marks.band(axes, band, number)
+        how: Any = {"markersize": 4.5 if len(curve) <= 40 else 0, "markeredgewidth": 0, "linewidth": 1.6}
+        axes.plot([x for x, _ in curve], y, color=color, marker=marker, linestyle=dashes, zorder=3, **how)
+        last = [(x, row.step_s) for x, row in curve if row and row.step_s][-1]
         at = left + width * x_scale.share(last[0]), top + tall * (1 - y_scale.share(last[1]))
         ends.append(Name(lines, color, marker, *at))
     names(sheet, ends, top, top + tall, left + width)
-    _axis_names(sheet, axis.path, left, width, top, tall)
-    _foot(sheet, below, top + tall + 0.56)
+    sheet.axis_names(beside, _STEP, left, top, width, tall)
+    sheet.foot(below, top + tall + 0.56)
     return sheet.figure
-
-
-def _axis_names(sheet: Sheet, path: str, left: float, width: float, top: float, tall: float) -> None:
-    text = wrapped(printable(path), SMALL, WIDTH - 2 * MARGIN, 1)[0]
-    x = max(left + width / 2, MARGIN + inches(text, SMALL) / 2)
-    sheet.text(x, top + tall + 0.35, text, SMALL, INK, ha="center")
-    sheet.text(MARGIN + 0.06, top + tall / 2, "step", SMALL, INK, ha="center", va="center", rotation=90)
-
-
-def _foot(sheet: Sheet, lines: Sequence[str], y: float) -> None:
-    for at, line in enumerate(lines):
-        sheet.text(MARGIN, y + 0.18 * at, line, SMALL, GREY)
 
 
 # -- one axis of words -----------------------------------------------------------------------------
@@ -268,7 +286,8 @@ def _foot(sheet: Sheet, lines: Sequence[str], y: float) -> None:
 
 def _rows(study: StudyLike, axis: AxisLike) -> Figure:
     """Draw a row a value, and in it a mark a strategy, one below the other."""
-    head = heading(study, varying(study), mark_keys(study))
+    keys = mark_keys(study) + ([marks.whisker_key()] if _varies(study) else [])
+    head = heading(study, varying(study), keys)
     count = len(study.labels)
     height = max(0.32, 0.095 * count + 0.12)
     labels = [wrapped(said(value), TEXT, _MOST_LABEL, 2) for value in axis.values]
@@ -277,7 +296,7 @@ def _rows(study: StudyLike, axis: AxisLike) -> Figure:
     x_scale = scale(_all_steps(study), width, "duration", zero=True)
     tall = height * len(labels)
     below = _missing(study)
-    sheet = Sheet(WIDTH, head.height + tall + 0.52 + 0.18 * len(below))
+    sheet = Sheet(WIDTH, head.height + tall + 0.52 + FOOT * len(below))
     head.draw(sheet)
     axes = sheet.axes(left, head.height, width, tall)
     frame(axes, x_scale, Scale(tall, 0, False, (), ()))
@@ -292,13 +311,16 @@ def _rows(study: StudyLike, axis: AxisLike) -> Figure:
         if all(study.points[at].row(name) is None for name in study.labels):
             sheet.text(left + GAP, head.height + middle, "no figures", SMALL, ALARM)
     for number, name in enumerate(study.labels):
-        color, marker, _ = style(number)
+        color, marker, _ = marks.line(number)
         shift = 0.095 * (number - (count - 1) / 2)
         found = [(row.step_s or 0.0, height * (at + 0.5) + shift) for at, row in steps(study, name) if row]
         how: Any = {"markersize": 5.5, "markeredgewidth": 0, "linestyle": "", "zorder": 3}
         axes.plot([x for x, _ in found], [y for _, y in found], color=color, marker=marker, **how)
-    sheet.text(left + width / 2, head.height + tall + 0.35, "step", SMALL, INK, ha="center")
-    _foot(sheet, below, head.height + tall + 0.56)
+        for at, row in steps(study, name):
+            if row and (between := spread(row)):
+                marks.whisker(axes, *between, height * (at + 0.5) + shift, 4)
+    sheet.text(left + width / 2, head.height + tall + 0.35, _STEP, SMALL, INK, ha="center")
+    sheet.foot(below, head.height + tall + 0.56)
     return sheet.figure
 
 
@@ -317,39 +339,36 @@ def _together(study: StudyLike, live: Sequence[int]) -> Figure:
     lines = math.ceil(len(shown) / 2)
     below = _missing(study)
     each = _PANEL + 0.62
-    sheet = Sheet(WIDTH, head.height + 0.06 + each * lines + 0.18 * len(below))
+    sheet = Sheet(WIDTH, head.height + 0.06 + each * lines + FOOT * len(below))
     head.draw(sheet)
     where = places(study)
     for at, axis_number in enumerate(shown):
         line, column = divmod(at, 2)
         x, top = left + column * (width + between), head.height + 0.06 + each * line
-        axis = study.axes[axis_number]
-        values, ticks = _coordinates(axis)
+        values, ticks, beside = _coordinates(study.axes[axis_number])
         x_scale = scale(values, width, exact=ticks)
         axes = sheet.axes(x, top, width, _PANEL)
         frame(axes, x_scale, y_scale if column == 0 else _bare(y_scale))
         _marks(axes, study, [values[place[axis_number]] for place in where])
-        text = wrapped(printable(axis.path), SMALL, width, 1)[0]
+        text = wrapped(printable(beside), SMALL, width, 1)[0]
         sheet.text(x + width / 2, top + _PANEL + 0.33, text, SMALL, INK, ha="center")
         if column == 0:
-            sheet.text(
-                MARGIN + 0.06, top + _PANEL / 2, "step", SMALL, INK, ha="center", rotation=90, va="center"
-            )
-    _foot(sheet, below, sheet.height - 0.12 - 0.18 * (len(below) - 1))
+            sheet.upright(_STEP, top + _PANEL / 2, _PANEL)
+    sheet.foot(below, sheet.height - 0.12 - FOOT * (len(below) - 1))
     return sheet.figure
 
 
-def _coordinates(axis: AxisLike) -> tuple[list[float], list[tuple[float, str]]]:
-    """Return where each value of *axis* stands, and what may stand there: words stand in a row."""
-    texts = [wrapped(said(value), SMALL, _WORD, 1)[0] for value in axis.values]
-    if axis.numbers is not None:
-        found = dict(zip(axis.numbers, texts, strict=True))
-        return list(axis.numbers), sorted(found.items())
-    order = {text: float(number) for number, text in enumerate(dict.fromkeys(map(said, axis.values)))}
-    values = [order[said(value)] for value in axis.values]
+def _coordinates(axis: AxisLike) -> tuple[list[float], list[tuple[float, str]], str]:
+    """Return where each value of *axis* stands, what may stand there, and what beside; words are in a row."""
+    values, texts, beside = in_unit(axis)
+    shown = [wrapped(text, SMALL, _WORD, 1)[0] for text in texts]
+    if values is not None:
+        found = dict(zip(values, shown, strict=True))
+        return values, sorted(found.items()) if len(found) <= _EXACT or beside == axis.path else [], beside
+    order = {text: float(number) for number, text in enumerate(dict.fromkeys(texts))}
     # Far from 0, so that words never stand on a logarithmic scale.
-    values = [1000 + value for value in values]
-    return values, sorted(dict(zip(values, texts, strict=True)).items())
+    places = [1000 + order[text] for text in texts]
+    return places, sorted(dict(zip(places, shown, strict=True)).items()), beside
 
 
 def _bare(scale: Scale) -> Scale:
@@ -361,7 +380,7 @@ def _marks(axes: Axes, study: StudyLike, x: Sequence[float]) -> None:
     """Draw every point of every strategy."""
     faint = 1.0 if len(study.points) <= 50 else 0.6
     for number, name in enumerate(study.labels):
-        color, marker, _ = style(number)
+        color, marker, _ = marks.line(number)
         found = [(x[at], row.step_s or 0.0) for at, row in steps(study, name) if row]
         how: Any = {"markersize": 4.5, "markeredgewidth": 0, "linestyle": "", "alpha": faint, "zorder": 3}
         axes.plot([one for one, _ in found], [step for _, step in found], color=color, marker=marker, **how)

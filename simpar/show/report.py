@@ -23,10 +23,12 @@ from simpar.errors import one_line
 from simpar.result import Comparison, Row
 from simpar.scenario import Scenario
 from simpar.show import report_lanes, report_tables, words
-from simpar.show.report_figures import Figure, figures, inlined
+from simpar.show.plot_scale import batch
+from simpar.show.report_figures import PLACES, Figure, figures, inlined
 from simpar.show.table import assumptions
 from simpar.strategies import Setting, prepare
 from simpar.study.provenance import UsedFigure, used
+from simpar.study.scale import Scaling
 from simpar.units import spell
 
 MOST_ROWS = 50
@@ -38,11 +40,21 @@ MOST_TEXT = 200_000
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 
-def html(result: Comparison, scenario: Scenario, drawn: Sequence[Figure] | None = None) -> str:
+def html(
+    result: Comparison,
+    scenario: Scenario,
+    drawn: Sequence[Figure] | None = None,
+    *,
+    scaling: Scaling | None = None,
+    options: Sequence[str] = (),
+) -> str:
     """Return the page that shows *result*, the comparison of *scenario*.
 
     Args:
         drawn: the figures to show, by default those of :func:`simpar.show.report_figures.figures`.
+        scaling: the same scenario at several numbers of workers, which has a part of its own then.
+        options: words of the command line besides the scenario's settings that make this page, as in
+            ``["--no-advice"]``: the command that makes it again has them, too.
 
     Raises:
         ValueError: a figure is not SVG.
@@ -52,7 +64,7 @@ def html(result: Comparison, scenario: Scenario, drawn: Sequence[Figure] | None 
 
     rows = result.rows[:MOST_ROWS]
     if drawn is None:
-        drawn = figures(_of(result, rows))
+        drawn = figures(_of(result, rows), scaling)
     environment = jinja2.Environment(
         autoescape=True,
         trim_blocks=True,
@@ -65,13 +77,14 @@ def html(result: Comparison, scenario: Scenario, drawn: Sequence[Figure] | None 
         "separators": (",", ":"),
         "allow_nan": False,
     }
-    pictures = [
-        (figure.title, Markup(inlined(figure, number)))  # cleaned by inlined
-        for number, figure in enumerate(drawn, 1)
-    ]
+    pictures: dict[str, list[tuple[str, str]]] = {place: [] for place in PLACES}
+    for number, figure in enumerate(drawn, 1):
+        pictures[figure.place].append((figure.title, Markup(inlined(figure, number))))  # cleaned by inlined
     return environment.from_string(_template("report.html.jinja")).render(
-        _context(result, scenario, rows),
+        _context(result, scenario, rows, options),
         figures=pictures,
+        scaled=None if scaling is None else report_tables.scaling(scaling),
+        batch=None if scaling is None else batch(scaling),
         style=Markup(_template("report.css")),  # our own
         script=Markup(_template("report.js")),  # our own
     )
@@ -88,7 +101,9 @@ def _of(result: Comparison, rows: Sequence[Row]) -> Comparison:
     )
 
 
-def _context(result: Comparison, scenario: Scenario, rows: Sequence[Row]) -> dict[str, Any]:
+def _context(
+    result: Comparison, scenario: Scenario, rows: Sequence[Row], options: Sequence[str]
+) -> dict[str, Any]:
     """Return what the template fills in."""
     setting = prepare(scenario, scenario.strategies[0])
     ranked = report_tables.ranked(result, rows)
@@ -117,7 +132,7 @@ def _context(result: Comparison, scenario: Scenario, rows: Sequence[Row]) -> dic
         "file": _file(scenario),
         "text": scenario.written.text[:MOST_TEXT],
         "cut": max(0, len(scenario.written.text) - MOST_TEXT),
-        "commands": _commands(scenario, rows),
+        "commands": _commands(scenario, rows, options),
         "version": _version(),
     }
 
@@ -189,22 +204,18 @@ def _bottlenecks(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return what holds each strategy back, in a sentence, and what would help."""
     found = []
     for row in rows:
-        if row.bottleneck is None:
-            said, helps = "does not fit in memory", ""
-        else:
-            said, helps = words.waits_for(row, row.bottleneck), words.helps(row.bottleneck)
-        tried, _, setting = helps.partition(": try ")
-        setting, _, effect = setting.rpartition(" (")
-        found.append(
-            {
-                "label": row.label,
-                "name": row.name,
-                "said": said,
-                "helps": tried,
-                "setting": setting,
-                "step": effect.removesuffix(")"),
-            }
-        )
+        one = {"label": row.label, "name": row.name, "said": "does not fit in memory"}
+        one |= {"helps": "", "setting": "", "step": "", "more": ""}
+        if row.bottleneck is not None:
+            one["said"] = words.waits_for(row, row.bottleneck)
+            tried = row.bottleneck.suggestion
+            if tried is not None:
+                one["helps"] = words.would_help(tried)
+                one["setting"] = words.setting(tried.path, tried.value)
+                one["step"] = "" if tried.step_s is None else words.duration(tried.step_s)
+            if row.bottleneck.skipped:
+                one["more"] = f"{'Others' if tried else 'Settings that may help'} {words.NOT_TRIED}"
+        found.append(one)
     return found
 
 
@@ -237,14 +248,15 @@ def _file(scenario: Scenario) -> str:
     return one_line(Path(os.fspath(scenario.written.path)).name)
 
 
-def _commands(scenario: Scenario, rows: Sequence[Row]) -> list[str]:
+def _commands(scenario: Scenario, rows: Sequence[Row], options: Sequence[str]) -> list[str]:
     """Return the commands that make this page again, and that look at its strategies one by one."""
     file = shlex.quote(_file(scenario))
     changes = "".join(
         f" --set {shlex.quote(f'{path}={value}')}" for path, value in scenario.written.overrides
     )
     first = next((row for row in rows if row.fits), None)
-    commands = [f"simpar compare {file}{changes} --html report.html"]
+    again = shlex.join([*options, "--html", "report.html"])
+    commands = [f"simpar compare {file}{changes} {again}"]
     if first is not None:
         commands.append(f"simpar compare {file}{changes} --trace timeline.json.gz")
         commands.append(f"simpar explain {file} {shlex.quote(first.name)}{changes}")

@@ -143,10 +143,11 @@ def _chosen(lanes: Sequence[Lane], critical: set[int], most: int) -> tuple[list[
 def colours() -> Mapping[str, tuple[str, str]]:
     """Return the name and the colour of each cause that a bar may have, those of the figures."""
     from simpar.show.plot import PARTS
+    from simpar.show.plot_gantt import WORK
 
     return {
-        "forward": ("forward", "#56B4E9"),
-        "backward": ("backward", PARTS["compute_s"][1]),
+        "forward": WORK["forward"],
+        "backward": WORK["backward"],
         "compute": ("other compute", "#7A5195"),
         "wire": ("network", PARTS["exposed_comm_s"][1]),
         "server": ("server", PARTS["server_s"][1]),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from simpar.result import BREAKDOWN, Comparison, Interval, Row
 from simpar.show import words
 from simpar.show.plot import PARTS
+from simpar.study.scale import Scaling
 from simpar.units import spell
 
 MOST_BINS = 16
@@ -216,3 +217,23 @@ def spread(result: Comparison, rows: Sequence[Row]) -> Table | None:
     return _table(
         f"5th to 95th percentile of {runs} runs with other draws", varying, [column(one) for one in listed]
     )
+
+
+def scaling(result: Scaling) -> Table:
+    """Return the speedup of each strategy at each number of workers, and where it stops paying."""
+    stops = result.stops_paying
+    rows = []
+    for name, label in result.labels.items():
+        there = dict(result.curve(name))
+        found = [there[value].speedup if value in there else None for value in result.values]
+        cells = [_number(speedup, lambda value: f"{value:.2f}") for speedup in found]
+        at = stops[name]
+        if at is not None:
+            paying = Cell(f"at {words.counted(result.workers(at), 'worker')}", result.workers(at))
+        else:
+            paying = Cell("still pays") if there else NOTHING
+        rows.append((Cell(label, label), *cells, paying))
+    counts = [words.counted(result.workers(value), "worker") for value in result.values]
+    columns = ("strategy", *counts, "stops paying")
+    caption = "Speedup over one device alone, by number of workers"
+    return Table(caption, columns, tuple(rows), tuple(result.labels))

@@ -17,9 +17,6 @@ from simpar.units import Kind, spell
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""Marks of the first seven lines; with the colours of the sheet no two of 49 lines are alike."""
-
 DECADE = 10.0
 """Ratio of the largest to the smallest value from which on a scale is logarithmic."""
 

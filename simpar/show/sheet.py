@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from simpar.show.svg import compact
 from simpar.units import spell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from simpar.result import Comparison
 
 FORMATS = ("svg", "png", "pdf")
 """What :func:`picture` can write."""
@@ -35,6 +38,8 @@ BAR = 0.19
 FONT = "DejaVu Sans"
 TITLE, TEXT, SMALL = 11.0, 9.0, 8.5
 INK, GREY, GRID, ALARM = "#1A1A1A", "#595959", "#DDDDDD", "#A33B00"
+FOOT = 0.18
+"""Height of a line below a figure."""
 MARK = 0.14
 """Width of the mark before a name in a legend."""
 _DPI = 200
@@ -60,7 +65,7 @@ def picture(build: Callable[[], Figure], format: str, title: str) -> bytes:
     with own_settings():
         out = io.BytesIO()
         build().savefig(out, format=format, dpi=_DPI, metadata=_metadata(format, printable(title)))
-    return out.getvalue()
+    return compact(out.getvalue().decode()).encode() if format == "svg" else out.getvalue()
 
 
 def own_settings() -> AbstractContextManager[None]:
@@ -70,6 +75,8 @@ def own_settings() -> AbstractContextManager[None]:
     settings: Any = {key: value for key, value in matplotlib.rcParamsDefault.items() if key.startswith(_OURS)}
     settings |= {
         "font.family": [FONT],
+        # Hinted text is up to 3 % longer in a PNG than :func:`inches` says, and would leave the sheet.
+        "text.hinting": "none",
         "svg.hashsalt": "simpar",
         "svg.fonttype": "path",
         "pdf.fonttype": 42,
@@ -152,6 +159,11 @@ def _fitting(text: str, size: float, width: float, bold: bool) -> int:
     return low
 
 
+def footnote(text: str, most: int = 2) -> list[str]:
+    """Return *text* in lines for the foot of a sheet, at most *most*; none where there is no text."""
+    return wrapped(printable(text), SMALL, WIDTH - 2 * MARGIN, most) if text else []
+
+
 def circumstances(facts: Mapping[str, Any], seed: int) -> list[str]:
     """Return network, steps and seed, as far as *facts* know them: what stands below a title."""
     said = []
@@ -164,6 +176,26 @@ def circumstances(facts: Mapping[str, Any], seed: int) -> list[str]:
     if facts.get("steps") is not None:
         said.append(f"{facts['steps']} step" + ("" if facts["steps"] == 1 else "s"))
     return [*said, f"seed {seed}"]
+
+
+def batch_on(facts: Mapping[str, Any]) -> list[str]:
+    """Return the batch and the workers in a few words, as far as *facts* know them.
+
+    >>> batch_on({"batch": 64, "workers": 8}), batch_on({"batch": 64}), batch_on({"workers": 1})
+    (['batch 64 on each of 8 workers'], ['batch 64 on each worker'], ['1 worker'])
+    """
+    batch, workers = facts.get("batch"), facts.get("workers")
+    one = workers == 1
+    if batch is None:
+        return [] if workers is None else ["1 worker" if one else f"{workers} workers"]
+    on = "1 worker" if one else "each worker" if workers is None else f"each of {workers} workers"
+    return [f"batch {batch} on {on}"]
+
+
+def of_model(result: Comparison, *more: str) -> list[str]:
+    """Return the model, *more*, then network, steps and seed: what stands below a title that lacks them."""
+    model = str(result.facts.get("model") or result.scenario)
+    return [model, *more, *circumstances(result.facts, result.seed)]
 
 
 # -- the sheet -----------------------------------------------------------------------------------
@@ -182,6 +214,23 @@ class Sheet:
         """Write one line whose middle is *y* below the top; '$' and '_' mean nothing."""
         how = {"va": "center_baseline", "parse_math": False, "fontsize": size, "color": color} | how
         self.figure.text(x / self.width, 1 - y / self.height, text, None, **how)
+
+    def foot(self, lines: Sequence[str], y: float) -> None:
+        """Write small grey *lines* at the left, the middle of the first *y* below the top."""
+        for at, line in enumerate(lines):
+            self.text(MARGIN, y + FOOT * at, line, SMALL, GREY)
+
+    def axis_names(self, x: str, y: str, left: float, top: float, width: float, tall: float) -> None:
+        """Write what stands at the axes of a plot whose upper left corner is (*left*, *top*)."""
+        text = wrapped(printable(x), SMALL, self.width - 2 * MARGIN, 1)[0]
+        middle = max(left + width / 2, MARGIN + inches(text, SMALL) / 2)
+        self.text(middle, top + tall + 0.35, text, SMALL, INK, ha="center")
+        self.upright(y, top + tall / 2, tall + 0.3)
+
+    def upright(self, text: str, y: float, room: float) -> None:
+        """Write *text* at the left margin from below to above, its middle *y* below the top."""
+        said = wrapped(printable(text), SMALL, room, 1)[0]
+        self.text(MARGIN + 0.06, y, said, SMALL, INK, ha="center", va="center", rotation=90)
 
     def box(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """Draw a filled box whose upper left corner is (x, y)."""

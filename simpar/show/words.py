@@ -6,10 +6,11 @@ Nothing here is computed: a :class:`~simpar.result.Row` goes in, a sentence come
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 
-from simpar.result import Bottleneck, Row
+from simpar.result import Bottleneck, Row, Suggestion
 from simpar.result.changes import Change
 from simpar.result.labels import size
 from simpar.units import spell
@@ -183,18 +184,26 @@ def waits_for(row: Row, found: Bottleneck) -> str:
     return f"{verb} the {whose} {what} ({_equals(row, found.resource)}), {share}"
 
 
+NOT_TRIED = "were not tried: too much to simulate here"
+"""What is said of settings that might help, but were not simulated."""
+
+
+def would_help(tried: Suggestion) -> str:
+    """Say what a setting does that would help: ``More servers would help``."""
+    if tried.value == "hierarchical":
+        return "Summing inside the machines first would help"
+    return _HELPS.get(tried.path.rpartition(".")[2], "This would help")
+
+
 def helps(found: Bottleneck) -> str:
     """Say what would help, with the setting to try; empty where nothing tried did."""
     tried = found.suggestion
     if tried is None:
-        return "Settings that may help were not tried: too much to simulate here" if found.skipped else ""
-    words = _HELPS.get(tried.path.rpartition(".")[2], "This would help")
-    if tried.value == "hierarchical":
-        words = "Summing inside the machines first would help"
+        return f"Settings that may help {NOT_TRIED}" if found.skipped else ""
     with_it = "" if tried.step_s is None else f" ({duration(tried.step_s)})"
     if found.skipped:
-        with_it += "; others were not tried: too much to simulate here"
-    return f"{words}: try {setting(tried.path, tried.value)}{with_it}"
+        with_it += f"; others {NOT_TRIED}"
+    return f"{would_help(tried)}: try {setting(tried.path, tried.value)}{with_it}"
 
 
 def fastest(rows: Sequence[Row]) -> str:
@@ -214,6 +223,12 @@ def does_not_pay(rows: Sequence[Row]) -> str:
     if best is None or best >= 1 or rows[0].workers == 1:
         return ""
     return f"Parallel training does not pay here: one device alone is {1 / best:.1f} times as fast."
+
+
+def titles(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what a figure calls each of *rows*, by name: its label, with its name where others share it."""
+    counts = Counter(row.label for row in rows)
+    return {row.name: row.label if counts[row.label] == 1 else f"{row.label} ({row.name})" for row in rows}
 
 
 def called(row: Row) -> str:

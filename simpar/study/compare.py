@@ -294,6 +294,7 @@ def _facts(setting: Setting) -> dict[str, Any]:
         "seed": scenario.run.seed,
         "parameters": setting.workload.parameters,
         "parameter_bytes": setting.workload.parameter_bytes,
+        "strategies": [strategy.name for strategy in scenario.strategies],
     }
 
 

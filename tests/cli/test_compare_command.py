@@ -4,26 +4,9 @@ import gzip
 import itertools
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-QUICKSTART = "scenarios/quickstart.yaml"
-
-
-def simpar(*words, cwd=ROOT, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "simpar", *map(str, words)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-        timeout=120,
-    )
+from commands import QUICKSTART, ROOT, simpar
 
 
 @pytest.fixture(scope="module")
@@ -144,13 +127,26 @@ def test_a_report_is_written_whole_and_says_so(tmp_path):
     assert report.read_text().endswith("</html>\n")
 
 
+def test_a_report_of_a_scaling_can_be_made_again_by_its_command(tmp_path):
+    report = tmp_path / "report.html"
+    words = ("--scale", "workers=1,2", "--no-advice", "--steps", 2)
+    done = simpar("compare", QUICKSTART, *words, "--html", report)
+    assert done.returncode == 0, done.stderr
+    command = "compare quickstart.yaml --set run.steps=2 --scale workers=1,2 --no-advice --html report.html"
+    assert f"simpar {command}\n" in report.read_text()
+
+    first = report.read_bytes()
+    (tmp_path / "quickstart.yaml").write_text((ROOT / QUICKSTART).read_text())
+    assert simpar(*command.split(), cwd=tmp_path).returncode == 0
+    assert report.read_bytes() == first
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--html", "no/such/report.html"), "--html: the folder no/such does not exist"),
         (("--html", "report.txt"), "--html: report.txt has no ending that says what to write"),
         (("--html", ""), "--html: the name of the file is empty"),
-        (("--html", "r.html", "--scale", "workers=1..2"), "--html: a report shows one comparison"),
         (("--html", "r.html", "--devices", "v100"), "--html: a report shows one comparison"),
     ],
 )

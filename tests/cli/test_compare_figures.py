@@ -1,27 +1,11 @@
 """``simpar compare --figure`` and two saved results: what is written, and bad input."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from commands import QUICKSTART, simpar
 
 from simpar.result import changes
-
-ROOT = Path(__file__).parents[2]
-QUICKSTART = "scenarios/quickstart.yaml"
-
-
-def simpar(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "simpar", *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def quick(*words):

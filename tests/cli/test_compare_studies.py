@@ -3,36 +3,21 @@
 import csv
 import io
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import click
 import pytest
+from commands import ROOT, simpar
 
 from simpar.cli import app
 from simpar.study import points
 from simpar.study.compare import compare_each
 
-ROOT = Path(__file__).parents[2]
 WORKERS, DEVICE = "scenarios/how-many-workers.yaml", "scenarios/which-device.yaml"
 
 
 @pytest.fixture(autouse=True)
 def _in_the_checkout(monkeypatch):
     monkeypatch.chdir(ROOT)
-
-
-def simpar(*words, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "simpar", *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-        timeout=120,
-    )
 
 
 WRONG = {

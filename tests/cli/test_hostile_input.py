@@ -4,24 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import commands
 import pytest
-
-ROOT = Path(__file__).parents[2]
-QUICKSTART = "scenarios/quickstart.yaml"
+from commands import QUICKSTART, ROOT
 
 
 def simpar(*words, env=None, **how):
-    return subprocess.run(
-        [sys.executable, "-m", "simpar", *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-        timeout=60,
-        env=None if env is None else {"PATH": "", **env},
-        **({"text": True} | how),
-    )
+    """Run it with the environment *env* alone."""
+    return commands.simpar(*words, timeout=60, env=None if env is None else {"PATH": "", **env}, **how)
 
 
 def refused(done, *said, lines=None):

@@ -1,23 +1,9 @@
 """``simpar import pipedream``: files in, a profile out, nothing half-written."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from commands import ROOT, simpar
 
-ROOT = Path(__file__).parents[2]
 GRAPH = "tests/data/pipedream/alexnet.graph.txt"
-
-
-def simpar(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "simpar", *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_an_imported_profile_can_be_compared(tmp_path):

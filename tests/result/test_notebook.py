@@ -1,6 +1,6 @@
 """A comparison in a notebook: a small table, escaped."""
 
-from simpar.result import Comparison, Row
+from simpar.result import Comparison, Interval, Row
 
 
 def row(name, **figures):
@@ -31,3 +31,12 @@ def test_names_are_escaped_and_what_does_not_fit_says_so():
     assert "<i>" not in text
     assert "&lt;script&gt;" in text
     assert "does not fit in memory" in text
+
+
+def test_where_runs_vary_it_says_between_what_the_step_lies():
+    figures = {"step_s": 0.2, "samples_per_s": 200.0, "speedup": 3.0}
+    varying = row("ring", **figures, intervals={"step_s": Interval(0.1, 0.2, 0.3)})
+    shown = Comparison("mine", 0, "none", [varying, row("none")], {}, [])
+
+    assert ">100 ms to 300 ms<" in shown._repr_html_()
+    assert "p5 to p95" not in Comparison("mine", 0, "none", [row("ring", **figures)], {}, [])._repr_html_()

@@ -1,17 +1,14 @@
 """The figures of a comparison besides its bars, two results side by side, and studies of settings."""
 
 import itertools
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from drawn import LONG, bars, check_bytes, check_text, color
 from matplotlib.colors import to_hex
 
 import simpar
-from simpar.result import BREAKDOWN, Bottleneck, Comparison, Row, Staleness, Use
+from simpar.result import BREAKDOWN, Bottleneck, Comparison, Interval, Row, Staleness, Use
 from simpar.result.changes import Changes
 from simpar.show import (
     figures,
@@ -27,7 +24,6 @@ from simpar.show import (
 )
 from simpar.study.points import Point
 
-LONG = "a name of a strategy that goes on for more than sixty characters, number"
 FACTS = {"model": "ResNet-50", "unit": "images", "bytes_per_s": 3.125e9, "latency_s": 5e-6, "steps": 20}
 FORMATS = {"svg": b"<?xml", "png": b"\x89PNG", "pdf": b"%PDF"}
 
@@ -167,35 +163,12 @@ FIGURES = {
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_text_is_cut_or_lies_on_another(name):
-    with sheet.own_settings():
-        figure = FIGURES[name]()
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        renderer = canvas.get_renderer()
-        written = [*figure.texts]
-        for axes in figure.axes:
-            written += [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
-        boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in written if t.get_text()]
-
-    assert boxes
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= figure.bbox.width, text
-        assert box.y1 <= figure.bbox.height, text
-    for (text, box), (other, other_box) in itertools.combinations(boxes, 2):
-        assert not _overlap(box, other_box), (text, other)
+    check_text(FIGURES[name], on_bars=False)
 
 
-def _overlap(a, b, slack=3.0):
-    """Say whether two boxes overlap by more than *slack* pixels both ways."""
-    return min(a.x1, b.x1) - max(a.x0, b.x0) > slack and min(a.y1, b.y1) - max(a.y0, b.y0) > slack
-
-
-def bars(axes):
-    """Return colour, beginning and length of every bar that is not white."""
-    found = [(to_hex(one.get_facecolor()).upper(), one.get_x(), one.get_width()) for one in axes.patches]
-    return [one for one in found if one[0] != "#FFFFFF"]
+def lengths(axes):
+    """Return colour, beginning and length of every bar."""
+    return [(color(one), one.get_x(), one.get_width()) for one in bars(axes)]
 
 
 # -- who is busy -----------------------------------------------------------------------------------
@@ -215,8 +188,8 @@ def test_resources_that_are_alike_share_a_bar_and_what_limits_is_marked():
 def test_a_bar_is_as_long_as_its_share_of_the_time():
     (axes,) = plot_use._figure(of(uses(8, 1)), uses(8, 1)).axes
 
-    assert [length for _, _, length in bars(axes)] == [0.4, 0.0, 0.1, 0.9]
-    assert bars(axes)[3][0] == sheet.ALARM
+    assert [length for _, _, length in lengths(axes)] == [0.4, 0.0, 0.1, 0.9]
+    assert lengths(axes)[3][0] == sheet.ALARM
 
 
 def test_of_many_bars_the_busiest_and_what_limits_are_kept_and_the_rest_is_counted():
@@ -224,7 +197,7 @@ def test_of_many_bars_the_busiest_and_what_limits_are_kept_and_the_rest_is_count
     (axes,) = figure.axes
 
     # 90 links in use n/90: w3 limits, and of the others the 39 busiest are w51 to w89.
-    assert sorted(length for _, _, length in bars(axes)) == [n / 90 for n in (3, *range(51, 90))]
+    assert sorted(length for _, _, length in lengths(axes)) == [n / 90 for n in (3, *range(51, 90))]
     assert "not shown: 50 others, in use 55.6 % at most" in [text.get_text() for text in figure.texts]
 
 
@@ -233,6 +206,18 @@ def test_a_result_read_back_has_the_same_groups():
     again = Comparison.from_dict(QUICKSTART.to_dict())["ps-sync"]
 
     assert plot_use.bars(again) == plot_use.bars(fresh)
+
+
+def test_the_network_of_closed_forms_is_a_kind_of_its_own():
+    closed = simpar.compare(
+        "scenarios/quickstart.yaml",
+        set={"run.steps": 3, "run.collectives": "closed_form", "strategies": ["allreduce"]},
+        advise=False,
+    )
+    for result in (closed, Comparison.from_dict(closed.to_dict())):
+        devices, network = plot_use.bars(result["allreduce"])
+        assert [bar.kind for bar in (*devices, *network)] == ["device", "collective"]
+        assert plot_use.use(result).startswith(b"<?xml")
 
 
 # -- staleness -------------------------------------------------------------------------------------
@@ -283,6 +268,14 @@ def test_nothing_on_the_front_is_beaten_and_equals_are_all_on_it():
     assert [dot.strategy for dot in plot_cost.front(found)] == [0, 1, 2, 4]
 
 
+def test_time_and_money_of_nine_of_ten_runs_are_in_proportion():
+    """Half the samples per second is twice the time at twice the cost."""
+    rates = Interval(256 / 0.2, 512 / 0.2, 1024 / 0.2)
+    (dot,) = plot_cost.dots(of(row("ring", 0.2, usd_per_hour=36.0, intervals={"samples_per_s": rates})))
+
+    assert dot.spread == pytest.approx((0.5, 2.0))
+
+
 def test_every_point_of_a_study_is_a_dot():
     priced = study(lambda number, *place: 0.2, rates(3))
     points = tuple(
@@ -290,10 +283,10 @@ def test_every_point_of_a_study_is_a_dot():
         for point in priced.points
     )
     found = plot_cost.dots(replace(priced, points=points))
-    assert [dot.label for dot in found][:3] == [
-        "ring; bandwidth 1 Gbit/s",
-        "ps; bandwidth 1 Gbit/s",
-        "ring; bandwidth 2 Gbit/s",
+    assert [(dot.label, dot.at) for dot in found][:3] == [
+        ("ring", "bandwidth 1 Gbit/s"),
+        ("ps", "bandwidth 1 Gbit/s"),
+        ("ring", "bandwidth 2 Gbit/s"),
     ]
     assert len(found) == 6
     assert plot_cost.cost(replace(priced, points=points)).startswith(b"<?xml")
@@ -334,6 +327,14 @@ def test_of_many_lanes_the_critical_and_the_busiest_are_kept_in_their_order():
     assert [lane.machine for lane in plot_gantt.chosen(lanes, 3)] == ["w0", "w3", "w4"]
 
 
+def test_kinds_of_lanes_take_turns_where_there_are_too_many():
+    bar = plot_gantt.Bar(0, 1, 0, "push", False)
+    names = [("w", "compute"), ("w", "w > ps"), ("ps", "ps > w")]
+    lanes = [plot_gantt.Lane(f"{m}{n}", name, (bar,)) for m, name in names for n in range(9)]
+
+    assert [one.name for one in plot_gantt.chosen(lanes, 6)] == [name for _, name in names for _ in range(2)]
+
+
 def test_more_steps_than_there_are_show_all():
     run = QUICKSTART["ps-sync"].measured
 
@@ -352,7 +353,7 @@ def test_a_saved_result_has_no_timeline_and_says_so():
 
 def test_pairs_of_bars_are_as_long_as_the_steps_before_and_after():
     (axes,) = plot_two._figure(TWO).axes
-    found = [(color, pytest.approx(length)) for color, _, length in bars(axes)]
+    found = [(color, pytest.approx(length)) for color, _, length in lengths(axes)]
 
     # In ms: ring 200 and 100, LONG 300 and 300, big only before, new only after, gone only before.
     b, a = plot_two.BEFORE.upper(), plot_two.AFTER.upper()
@@ -399,6 +400,49 @@ def test_a_map_has_the_colour_of_the_winner_in_each_cell_and_lines_where_it_chan
         assert edges == {((1, 0), (1, 1)), ((0, 1), (1, 1))}
     texts = {text.get_text() for text in right.texts}
     assert texts == {"500 ms", "1 s"}
+
+
+def test_a_point_where_nothing_fits_has_no_winner():
+    plane = study(lambda n, *place: 1.0, rates(2), times(2))
+    unfit = Point({}, of(row("ring", None), row("ps", None)), {})
+    figure = plot_whatif._figure(replace(plane, points=(unfit, *plane.points[1:])))
+
+    left, right = figure.axes
+    assert len(left.patches) == len(right.patches) == 3
+    assert "no figures" in [text.get_text() for text in figure.texts]
+
+
+def test_one_unit_of_all_values_stands_at_the_axis_and_several_at_each():
+    assert plot_whatif.in_unit(rates(2)) == ([1.0, 2.0], ["1", "2"], "network.bandwidth (Gbit/s)")
+    mixed = Axis("network.latency", ("5 us", "1 ms"), (5e-6, 1e-3))
+    assert plot_whatif.in_unit(mixed) == ([5e-6, 1e-3], ["5 us", "1 ms"], "network.latency")
+    assert plot_whatif.in_unit(Axis("cluster.workers", (2, 4), (2.0, 4.0))) == (
+        [2.0, 4.0],
+        ["2", "4"],
+        "cluster.workers",
+    )
+    assert plot_whatif.in_unit(WORDS)[0] is None
+
+
+def test_where_runs_vary_a_curve_has_a_band_and_a_row_of_words_whiskers():
+    def spread(one):
+        rows = [replace(r, intervals={"step_s": Interval(0.9, 1.0, 1.2)}) for r in one.comparison.rows]
+        return replace(one, comparison=of(*rows))
+
+    for axis in (rates(3), WORDS):
+        plain = study(lambda n, *place: 1.0, axis, names=("ring",))
+        figure = plot_whatif._figure(replace(plain, points=tuple(map(spread, plain.points))))
+        (axes,) = figure.axes
+        assert "p5 to p95" in [text.get_text() for text in figure.texts]
+        ends = [line for line in axes.lines if line.get_marker() in ("_", "|")]
+        found = {value for line in ends for value in (*line.get_xdata(), *line.get_ydata())}
+        assert {0.9, 1.2} <= found
+
+
+def test_a_curve_that_breaks_off_is_named_below():
+    said = [text.get_text() for text in plot_whatif._figure(study(falling, rates(5))).texts]
+
+    assert "without figures at some points: ps" in said
 
 
 def test_of_equally_fast_strategies_the_first_of_the_file_wins():
@@ -459,9 +503,6 @@ def test_an_unknown_figure_is_refused():
 
 
 PROGRAM = """
-import hashlib, os, sys
-sys.path[:0] = [{here!r}]
-os.chdir({root!r})
 import test_figures as t
 for name in sorted(t.FILES):
     for format in ("svg", "png", "pdf"):
@@ -470,17 +511,4 @@ for name in sorted(t.FILES):
 
 
 def test_the_same_bytes_in_any_process():
-    here = os.path.dirname(__file__)
-    code = PROGRAM.format(here=here, root=os.path.dirname(os.path.dirname(here)))
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-
-    assert len(said) == 1
+    check_bytes(PROGRAM)

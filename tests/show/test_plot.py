@@ -1,12 +1,8 @@
-import itertools
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
-import matplotlib.colors
+import matplotlib
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from drawn import bars, check_bytes, check_text, color
 
 from simpar.result import BREAKDOWN, Comparison, Interval, Row, Staleness
 from simpar.show import plot, sheet
@@ -62,10 +58,6 @@ def texts(result):
     return [text.get_text() for axes in (figure, *figure.axes) for text in axes.texts]
 
 
-def color(bar):
-    return matplotlib.colors.to_hex(bar.get_facecolor()).upper()
-
-
 MANY = [
     row(("ps-async, 3 servers", LONG, WITHOUT_SPACES, "allreduce ring")[n % 4] + f" {n}", n + 1, parts, stale)
     for n, (parts, stale) in enumerate(
@@ -87,13 +79,13 @@ def test_an_unknown_format_is_refused():
 
 def test_a_bar_is_as_long_as_its_step_and_starts_where_the_part_before_ends():
     (axes,) = plot._figure(of(row(parts=(0.1, 0.2, 0.03, 0, 0, 0.004, 0)))).axes
-    bars = [bar for bar in axes.patches if color(bar) != "#FFFFFF"]
+    drawn = bars(axes)
 
-    assert [color(bar) for bar in bars] == [
+    assert [color(bar) for bar in drawn] == [
         plot.PARTS[part][1] for part in ("compute_s", "exposed_comm_s", "latency_s", "straggler_s")
     ]
-    assert [bar.get_x() for bar in bars] == pytest.approx([0, 100, 300, 330])
-    assert [bar.get_width() for bar in bars] == pytest.approx([100, 200, 30, 4])
+    assert [bar.get_x() for bar in drawn] == pytest.approx([0, 100, 300, 330])
+    assert [bar.get_width() for bar in drawn] == pytest.approx([100, 200, 30, 4])
 
 
 def test_a_whisker_reaches_from_p5_to_p95_and_only_where_there_is_one():
@@ -190,30 +182,7 @@ def test_heading_says_model_batch_workers_network_steps_and_seed():
     ids=["one", "too big", "two too big", "four", "varying", "twelve", "priced", "forty", "extreme"],
 )
 def test_no_text_is_cut_or_lies_on_another_or_on_a_bar(result, by):
-    with sheet.own_settings():
-        figure = plot._figure(result, by)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        renderer = canvas.get_renderer()
-        (axes,) = figure.axes
-        written = [t for t in (*figure.texts, *axes.texts, *axes.get_xticklabels()) if t.get_text()]
-        boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in written]
-        bars = [bar for bar in axes.patches if color(bar) != "#FFFFFF"]
-        bar_boxes = [bar.get_window_extent(renderer) for bar in bars]
-
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= figure.bbox.width, text
-        assert box.y1 <= figure.bbox.height, text
-        assert not any(_overlap(box, bar) for bar in bar_boxes), text
-    for (text, box), (other, other_box) in itertools.combinations(boxes, 2):
-        assert not _overlap(box, other_box), (text, other)
-
-
-def _overlap(a, b, slack=3.0):
-    """Say whether two boxes overlap by more than *slack* pixels both ways; runs of one line touch."""
-    return min(a.x1, b.x1) - max(a.x0, b.x0) > slack and min(a.y1, b.y1) - max(a.y0, b.y0) > slack
+    check_text(lambda: plot._figure(result, by))
 
 
 def test_a_name_too_long_loses_its_middle():
@@ -249,8 +218,6 @@ def test_settings_of_the_user_change_nothing_and_are_not_changed():
 
 
 PROGRAM = """
-import hashlib, sys
-sys.path[:0] = [{here!r}]
 import simpar.show.plot as plot
 assert "matplotlib" not in sys.modules
 import test_plot as t
@@ -262,19 +229,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 def test_the_same_bytes_in_any_process():
-    code = PROGRAM.format(here=os.path.dirname(__file__))
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-
-    assert len(said) == 1
+    check_bytes(PROGRAM)
 
 
 # -- in money --------------------------------------------------------------------------------------
@@ -284,17 +239,13 @@ def priced(label, rank, per_hour, epoch=None):
     return replace(row(label, rank), usd_per_hour=per_hour, usd_per_epoch=epoch)
 
 
-def bars(axes):
-    return [(bar.get_x(), bar.get_width()) for bar in axes.patches if color(bar) != "#FFFFFF"]
-
-
 def test_by_money_a_bar_is_what_a_million_samples_cost_in_the_parts_of_its_step():
     """512 samples in 0.18 + 0.26 s at 36 USD/h: 0.01 USD/s x 0.44 s / 512 x 10^6."""
     result = of(priced("a", 1, 36.0))
     (axes,) = plot._figure(result, "money").axes
     whole = 0.01 * 0.44 / 512 * 1e6
 
-    (first, second) = bars(axes)
+    first, second = ((bar.get_x(), bar.get_width()) for bar in bars(axes))
     assert first == pytest.approx((0, whole * 0.18 / 0.44))
     assert second == pytest.approx((whole * 0.18 / 0.44, whole * 0.26 / 0.44))
     said = [text.get_text() for text in (*axes.texts, *axes.figure.texts)]

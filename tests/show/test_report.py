@@ -3,12 +3,14 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 import simpar
+from simpar.result import Comparison, Suggestion
 from simpar.show.report import MOST_ROWS, html
 from simpar.show.report_figures import Figure, inlined
 from simpar.show.report_lanes import MOST_BARS, MOST_BARS_IN_ALL, timelines
@@ -143,11 +145,13 @@ def test_headings_of_the_table_are_buttons_with_a_scope_and_an_order(page):
 
 def test_every_figure_says_in_words_what_it_shows(page):
     pictures = page.all("svg", role="img")
-    assert len(pictures) == len(page.all("figure")) == 1
-    [title] = [one for one in page.all("title") if one["inside"][-1] == "svg"]
+    titles = [one for one in page.all("title") if one["inside"][-1] == "svg"]
+    assert len(pictures) == len(page.all("figure")) == len(titles) == 3
     # 180 ms of compute, and a ring of 14 rounds: see the closed form in tests/theory.
     ring_s = 0.18 + 14 * (5e-6 + 102_228_128 / 8 / 3.125e9)
-    assert f"allreduce ring {ring_s * 1e3:.1f} ms" in title["text"]
+    assert f"allreduce ring {ring_s * 1e3:.1f} ms" in titles[0]["text"]
+    assert "w0 to w7" in titles[1]["text"]  # who is busy
+    assert "ps-async, 2 servers 7.0" in titles[2]["text"]  # staleness: 8 workers, W - 1
 
 
 def test_the_table_sorts_by_numbers_in_si(page):
@@ -188,6 +192,53 @@ def test_settings_from_outside_are_listed_and_in_the_command(tmp_path):
         "simpar compare mine.yaml --set 'network.bandwidth=2 Gbit/s' --set 'cluster.speed=[1, 0.5]'"
         in command
     )
+
+
+def test_options_that_change_the_page_are_in_the_command_that_makes_it_again(tmp_path):
+    scenario = simpar.load(written(tmp_path), set={"run.steps": 3})
+    result = simpar.compare(scenario, advise=False)
+    page = Page(html(result, scenario, options=["--scale", "workers=1:2; x", "--no-advice"]))
+    again, *others = page.one("section", id="reproduce")["text"].strip().splitlines()[-3:]
+
+    assert again == (
+        "simpar compare mine.yaml --set run.steps=3 --scale 'workers=1:2; x' --no-advice --html report.html"
+    )
+    assert not any("--no-advice" in other for other in others)
+
+
+def test_what_was_not_tried_is_said_apart_from_what_would_help(tmp_path):
+    scenario = simpar.load(written(tmp_path))
+    result = simpar.compare(scenario, advise=False)
+    tried = Suggestion("network.bandwidth", "2 Gbit/s", 0.5)
+    limit = replace(result.best.bottleneck, suggestion=tried, skipped=True)
+    row = replace(result.best, bottleneck=limit)
+    text = Page(html(Comparison("mine", 0, "reference", [row], result.facts, []), scenario)).one(
+        "section", id="bottlenecks"
+    )["text"]
+
+    assert "try --set 'network.bandwidth=2 Gbit/s', step 500.0 ms." in text
+    assert "Others were not tried: too much to simulate here." in text
+
+
+def test_a_page_of_a_scaling_has_its_speedups_and_where_they_stop_paying(tmp_path):
+    """A batch of 3 ms; 2 workers are as fast as W devices but for what they send."""
+    scenario = simpar.load(written(tmp_path))
+    scaled = simpar.scale(scenario, "workers", "1,2,4")
+    page = Page(html(simpar.compare(scenario), scenario, scaling=scaled))
+
+    table = page.one("table", id="scaled-table")
+    heads = [one["text"].strip() for one in page.all("th", scope="col") if one["text"] in table["text"]]
+    assert {"1 worker", "2 workers", "4 workers", "stops paying"} <= set(heads)
+    assert "1.00" in table["text"]  # one device without communication
+    assert "Batch 8 on each worker (weak scaling)." in page.one("section", id="scaling")["text"]
+    assert page.one("a", href="#scaling")
+
+
+def test_prices_bring_the_figures_of_money(tmp_path):
+    page = Page(page_of(written(tmp_path, extra="prices: {device: 3.60 USD/h}\n")))
+
+    inside = [one["text"].strip() for one in page.all("figcaption")]
+    assert inside[-2:] == ["What training costs", "Cost against time"]
 
 
 def test_every_preset_figure_has_its_source_its_address_and_its_day():
