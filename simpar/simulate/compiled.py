@@ -22,12 +22,15 @@ from simpar.simulate.collecting import uncollected
 from simpar.simulate.columns import as_arrays, as_lists, grown, widened
 from simpar.simulate.flow_state import arrays
 from simpar.simulate.flow_state import network as network_state
-from simpar.simulate.jit import twins
+from simpar.simulate.jit import is_kept, twins
 from simpar.simulate.layout import Layout
 from simpar.trace import NodeLog, Totals, Trace
 
-WORTH_COMPILING = 200_000
-"""Instances from which the compiled loop pays for being loaded (reports/benchmarks.md)."""
+WORTH_LOADING = 200_000
+"""Instances that a process has run from which the compiled loop pays for being loaded: some 0.3 s."""
+
+WORTH_COMPILING = 5_000_000
+"""The same where it has to be compiled first, once a machine: some 15 s."""
 
 TURN_OF_LISTS, TURN_OF_ARRAYS, TURN_OF_FLOWS = 10_000, 200_000, 5_000
 """Instances between two looks at whether somebody interrupts: less than 0.1 s each."""
@@ -58,7 +61,7 @@ class CompiledEngine:
         self._first = 0 if keep is None else max(0, program.iterations - keep)
         self.note = ""
         self._run: Callable[..., int] = loop.run
-        self.jit = jit if jit is not None else len(program) * program.iterations >= WORTH_COMPILING
+        self.jit = _pays(len(program) * program.iterations) if jit is None else jit
         if self.jit:
             self._compile(must=jit is True)
 
@@ -246,6 +249,42 @@ class CompiledEngine:
         )
 
 
+_instances = 0
+"""Instances that this process has run on lists."""
+
+
+def _pays(instances: int) -> bool:
+    """Say whether *instances* more are worth the compiled loop, which runs everything once it is loaded."""
+    global _instances
+    if compiled_loop.cache_info().currsize:
+        return True
+    _instances += instances
+    if _instances < WORTH_LOADING:
+        return False
+    return _instances >= WORTH_COMPILING or is_kept(loop.run, [_names()[name] for name in _functions()])
+
+
+_PAGES = (flows, heap, queues, gathers, loop)
+
+
+@cache
+def _names() -> dict[str, Any]:
+    """Return all that the compiled loop is made of and refers to, by name."""
+    names: dict[str, Any] = {}
+    for page in _PAGES:
+        names |= vars(page)
+    # The heap of pairs gives way to the one of two columns; what remembers rates, to what works them out.
+    names |= {name: names[f"{name}_array"] for name in ("push", "drop", "swap", "first_time", "first_key")}
+    names["settle"] = flows.settle
+    return names
+
+
+def _functions() -> list[str]:
+    """Return the names of the functions of the loop's pages."""
+    own = {page.__name__ for page in _PAGES}
+    return [name for name, one in _names().items() if isinstance(one, FunctionType) and one.__module__ in own]
+
+
 @cache
 def compiled_loop() -> Callable[..., int]:
     """Return the compiled twin of :func:`simpar.simulate.loop.run`.
@@ -253,18 +292,7 @@ def compiled_loop() -> Callable[..., int]:
     Raises:
         ImportError: numba is not installed.
     """
-    pages = (flows, heap, queues, gathers, loop)
-    names: dict[str, Any] = {}
-    for page in pages:
-        names |= vars(page)
-    # The heap of pairs gives way to the one of two columns; what remembers rates, to what works them out.
-    names |= {name: names[f"{name}_array"] for name in ("push", "drop", "swap", "first_time", "first_key")}
-    names["settle"] = flows.settle
-    own = {page.__name__ for page in pages}
-    functions = [
-        name for name, one in names.items() if isinstance(one, FunctionType) and one.__module__ in own
-    ]
-    found: Callable[..., int] = twins(names, functions, ["run"], allocates=False)["run"]
+    found: Callable[..., int] = twins(_names(), _functions(), ["run"], allocates=False)["run"]
     return found
 
 

@@ -66,13 +66,20 @@ def twins(
     return {name: twin[name] for name in functions}
 
 
-def _stamp(functions: Iterable[FunctionType]) -> str:
+def _stamp(functions: Iterable[Callable[..., Any]]) -> str:
     """Return what tells versions of *functions* apart: compiled code that is kept is kept under this name.
 
     Otherwise, what is kept of a function would outlive a change in another file of one that it calls.
     """
     files = sorted({function.__code__.co_filename for function in functions})
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:12]
+
+
+def is_kept(entry: Callable[..., Any], functions: Iterable[Callable[..., Any]]) -> bool:
+    """Say whether the compiled twin of *entry*, made with *functions*, is kept beside its source."""
+    source = Path(entry.__code__.co_filename)
+    pattern = f"{source.stem}.{entry.__name__}_{_stamp(functions)}-*.nbi"
+    return any((source.parent / "__pycache__").glob(pattern))
 
 
 @cache

@@ -145,7 +145,7 @@ def test_a_run_without_a_compiler_is_done_in_python_and_says_so(monkeypatch):
         raise ImportError("No module named 'numba'")
 
     monkeypatch.setattr(compiled, "compiled_loop", missing)
-    monkeypatch.setattr(compiled, "WORTH_COMPILING", 100)
+    monkeypatch.setattr(compiled, "_pays", lambda instances: instances > 100)
     trace = simulate(lopsided(), "compiled")
     assert trace.note.startswith("simulated in plain Python")
     assert "numba" in trace.note
