@@ -272,21 +272,35 @@ class Layout:
         alone = mine[(used[on[mine]] == 1) & eager[on[mine]] & ~self.loose[mine]]
         direct[alone] = 1
         # All tasks of a resource that are fed by one other resource, in its order.
-        feeder, same = self._feeders()
+        feeder, how = self._feeders
         by_resource = mine[np.argsort(on[mine], kind="stable")]
-        bounds = np.searchsorted(on[by_resource], np.arange(self.resources + 1))
-        batch_updates = set(program.batch_of_update)
-        for r in np.flatnonzero(eager & (used > 1)).tolist():
-            here = by_resource[bounds[r] : bounds[r + 1]]
-            fed = feeder[here]
-            if (fed[0] >= 0 and (fed == fed[0]).all() and (same[here] == same[here[0]]).all()) or (
-                not batch_updates.intersection(here.tolist()) and self._is_chain(here)
-            ):
+        there = np.flatnonzero(used)
+        first = np.searchsorted(on[by_resource], there)
+        after = np.append(first[1:], len(by_resource))
+
+        def is_one(values: NDArray[Any]) -> NDArray[np.bool_]:
+            """Say which resources have the same of *values* (by task) for all their tasks."""
+            here = values[by_resource]
+            same: NDArray[np.bool_] = np.minimum.reduceat(here, first) == np.maximum.reduceat(here, first)
+            return same
+
+        several = eager[there] & (used[there] > 1)
+        fed = (
+            several & is_one(feeder) & is_one(how) & (feeder[by_resource[first]] >= 0)
+            if len(there)
+            else several
+        )
+        direct[mine[np.isin(on[mine], there[fed])]] = 1
+        updates = set(program.batch_of_update)
+        for at in np.flatnonzero(several & ~fed).tolist():
+            here = by_resource[first[at] : after[at]]
+            if not updates.intersection(here.tolist()) and self._is_chain(here):
                 direct[here] = 1
         return direct
 
+    @cached_property
     def _feeders(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return, by task, the FIFO resource that its only token comes from (-1: none), and how it comes."""
+        """By task, the FIFO resource that its only token comes from (-1: none), and how it comes."""
         program, tasks = self.program, len(self.program)
         feeder = np.full(tasks, -1, dtype=np.int64)
         how = np.zeros(tasks)
@@ -306,7 +320,6 @@ class Layout:
         """Say whether each of the tasks *here* waits for the one before it, and the first for the last."""
         if self.loose[here].any() or (self.serves[self.program.resource[here[0]]] != places.FIFO):
             return False
-        following = self._following
         chain = here.tolist()
         members = set(chain)
         budget = 64 * len(chain) + 4096
@@ -318,7 +331,7 @@ class Layout:
             while todo and not found and budget > 0:
                 u, d = todo.pop()
                 budget -= 1
-                for v, more in following[u]:
+                for v, more in self._after(u):
                     step = (v, d + more)
                     if v == wanted and step[1] <= far:
                         found = True
@@ -330,19 +343,16 @@ class Layout:
                 return False
         return True
 
-    @cached_property
-    def _following(self) -> list[list[tuple[int, int]]]:
-        """By task, the (task, distance) of what waits for it."""
-        following: list[list[tuple[int, int]]] = [[] for _ in range(len(self.program))]
-        for u, v, distance, _, _ in self.program.edges():
-            if self.kind[v] == places.PLAIN:
-                following[u].append((v, distance))
-        return following
+    def _after(self, task: int) -> list[tuple[int, int]]:
+        """Return the (task, distance) of the plain tasks that wait for *task*."""
+        begin, end = self.first_edge[task], self.last_edge[task]
+        waiting = zip(self.target[begin:end].tolist(), self.distance[begin:end].tolist(), strict=True)
+        return [(v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN]
 
     def _streams(self, direct: NDArray[np.int8], streams: bool) -> None:
         self.stream_of = np.full(len(self.program), -1, dtype=np.int32)
         if streams:
-            feeder, _ = self._feeders()
+            feeder, _ = self._feeders
             plain = (direct == 0) & (self.kind == places.PLAIN)
             self.stream_of[plain] = feeder[plain]
 
@@ -375,8 +385,8 @@ class Layout:
         program, c = self.program, self.columns
         windows, batches, resources = len(self.windowed), c.batches, self.resources
         ring = 1 << max(6, int(c.burst * 2 + len(self._initial[0])).bit_length())
-        heap = 4 * c.margin + len(self._initial[0]) + 64
-        nodes = 4 * c.margin + 64
+        nodes = 4 * c.margin + 64 + min(c.tasks, 1 << 16)
+        heap = nodes + len(self._initial[0])
         queues = int(self.first_queue[-1]) if resources else 0
         tokens = sum(self.most_updates)
         arrivals = program.iterations * int(sum(self.tokens[join] for join in program.joins))
