@@ -228,6 +228,10 @@ _INNER: dict[Path, type[Strict]] = {
 }
 
 
+_REPLACEABLE: set[Path] = {("cluster", "workers")}
+"""Settings that are required unless others stand in for them."""
+
+
 class _Loader:
     """One file on its way to a scenario."""
 
@@ -294,8 +298,9 @@ class _Loader:
             section = section.get(key) if isinstance(section, dict) else None
         if isinstance(section, dict):
             for key in [key for key, value in section.items() if value is None]:
-                field = model.model_fields.get(key)
-                if field is not None and not field.is_required() and (*path, key) not in self.blank:
+                field, here = model.model_fields.get(key), (*path, key)
+                optional = field is not None and (not field.is_required() or here in _REPLACEABLE)
+                if optional and here not in self.blank:
                     del section[key]
 
     def _check_top(self) -> None:

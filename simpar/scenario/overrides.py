@@ -26,6 +26,12 @@ OPTION = "--set"
 SHORTHANDS: tuple[Path, ...] = (("cluster", "device"), ("network",), ("network", "intra"))
 """Sections that the name of a preset may stand for."""
 
+INSTEAD: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+    (("model", "batch"), ("model", "global_batch")),
+    (("cluster", "workers"), ("cluster", "nodes")),
+)
+"""Pairs of settings of which a file has one: an override of either takes the place of the other."""
+
 Overrides = Mapping[str, object] | Sequence[tuple[str, str]]
 
 _HOW = "write KEY.KEY or KEY[NAME].KEY, as in network.bandwidth or strategies[ps-sync].servers"
@@ -45,15 +51,17 @@ def apply(
 ) -> list[Problem]:
     """Put *overrides* into the plain *data* of a file, in order, and note in *source* where they come from.
 
-    Text is read as YAML; other values are taken as they are. Returns the problems, which name *option* as
-    their file; an override with a problem changes nothing.
+    Text is read as YAML; other values are taken as they are. An override of one of :data:`INSTEAD` takes the
+    other out, unless that is overridden, too. Returns the problems, which name *option* as their file; an
+    override with a problem changes nothing.
     """
     pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
     problems: list[Problem] = []
-    for number, (path, given) in enumerate(pairs, start=1):
+    given: set[Path] = set()
+    for number, (path, text) in enumerate(pairs, start=1):
         said = one_line(str(path)[:200])
         try:
-            value = _value(given)
+            value = _value(text)
             written = locate(data, path, create=True)
         except InputError as error:
             problems += [Problem(option, number, 1, said, one.message, one.fix) for one in error.problems]
@@ -62,6 +70,7 @@ def apply(
             problems.append(Problem(option, number, 1, said, refused.message, refused.fix))
             continue
         _assign(data, written, value)
+        given.add(written)
         public = public_path(written)
         place = (option, number, 1)
         for length in range(1, len(public)):  # sections that the override made on its way
@@ -69,6 +78,12 @@ def apply(
                 source.override(public[:length], place)
         source.override(public, place)
         blank -= {one for one in blank if one[: len(public)] == public}
+    for pair in INSTEAD:
+        for mine, other in (pair, pair[::-1]):
+            section = data.get(mine[0]) if {mine, other} & given == {mine} else None
+            if isinstance(section, dict) and section.get(mine[1]) is not None:
+                section.pop(other[1], None)
+                blank.discard(other)
     return problems
 
 

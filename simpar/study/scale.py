@@ -155,7 +155,8 @@ def scale(
     """Simulate every strategy of *scenario* at each number of workers.
 
     Args:
-        axis: ``workers``, or ``nodes`` of a cluster that has them.
+        axis: ``workers``, or ``nodes``, machines of ``cluster.devices_per_node`` workers; either takes the
+            place of the other where the scenario has that.
         values: whole numbers that rise, or a range like ``1:64:x2`` or ``1..8``.
         set: settings to change first, by path.
 

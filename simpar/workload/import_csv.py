@@ -275,7 +275,7 @@ class _Table:
             )
         elif key in _TIMES and 0 < value < _LEAST_S:
             said = f"{_short(text)} is less than a picosecond"
-            self._problems.add(cell.place, where, said, "write 0, or a time that matters, in seconds")
+            self._problems.add(cell.place, where, said, "write 0, or seconds that matter")
         elif key not in _TIMES and value % 1:
             self._problems.add(cell.place, where, f"{_short(text)} is no whole number of bytes", example)
         else:
