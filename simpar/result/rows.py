@@ -65,7 +65,7 @@ class Interval:
     p5: float
     """5th percentile."""
     p50: float
-    """The median."""
+    """The median; of an even number of runs that of the run that is shown, whose step is the shorter one."""
     p95: float
     """95th percentile."""
 

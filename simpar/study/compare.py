@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -203,7 +204,8 @@ def _runs(
 ) -> tuple[Measured, Mapping[str, Interval] | None]:
     """Simulate one strategy with the draws of each replication.
 
-    Returns the figures of the run whose step is the (lower) median, and how those of all are spread. Where a
+    Returns the figures of the run whose step is the median, of an even number the shorter of the two in the
+    middle, and how those of all are spread. Where a
     worker is so unlucky that asynchronous training has no step to measure, all run longer.
 
     Raises:
@@ -253,13 +255,18 @@ def _runs_of(
             figures["staleness_mean"].append(measured.staleness.mean)
     steps = figures["step_s"]
     median = sorted(range(count), key=lambda replication: (steps[replication], replication))[(count - 1) // 2]
-    return run(median, count), {name: _interval(values) for name, values in figures.items() if values}
+    return run(median, count), {name: _interval(name, values) for name, values in figures.items() if values}
 
 
-def _interval(values: Sequence[float]) -> Interval:
-    """Return the percentiles of *values*, interpolated between neighbours."""
-    p5, p50, p95 = (float(np.percentile(values, percent)) for percent in (5, 50, 95))
-    return Interval(p5, p50, p95)
+def _interval(name: str, values: Sequence[float]) -> Interval:
+    """Return the percentiles of *values*, the figures called *name*, interpolated between neighbours.
+
+    Of an even number the median is not interpolated: it is that of the run that is shown. The shorter of two
+    steps is the higher of two rates.
+    """
+    p5, p95 = (float(np.percentile(values, percent)) for percent in (5, 95))
+    is_rate = name in ("samples_per_s", "speedup", "efficiency")
+    return Interval(p5, statistics.median_high(values) if is_rate else statistics.median_low(values), p95)
 
 
 def _facts(setting: Setting) -> dict[str, Any]:
