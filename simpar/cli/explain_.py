@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def command(scenario: str, name: str, overrides: list[tuple[str, str]], further: bool, as_json: bool) -> int:
     """Show where one strategy's step goes, and its critical path
 
-    Takes the step of median length, works backwards from its end to whatever made it wait, and adds up.
+    Takes the step of median length, of the median run where times vary, works backwards from its end to
+    whatever made it wait, and adds up.
     """
     from simpar.scenario import load
     from simpar.study.compare import explain
