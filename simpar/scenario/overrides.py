@@ -87,6 +87,18 @@ def apply(
     return problems
 
 
+def plain_data(value: object, file: str) -> Any:
+    """Return a copy of a Python *value* as the plain data of a file; *file* is what problems name.
+
+    Raises:
+        InputError: it holds what no file could hold.
+    """
+    try:
+        return _plain(value, 0)
+    except _WrongError as refused:
+        raise InputError([Problem(file, 0, 0, "", refused.message, refused.fix)]) from None
+
+
 def as_written(overrides: Overrides) -> tuple[tuple[str, str], ...]:
     """Return *overrides* in order, with their values as text that ``--set`` reads as the same.
 

@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from simpar import hardware, workload
 from simpar.errors import InputError, ProgramError
 from simpar.program import Program
-from simpar.scenario import Scenario, Strategy, load
+from simpar.scenario import AnyScenario, Scenario, Strategy, load
 from simpar.strategies import allreduce, pipeline, ps_async, ps_ssp, ps_sync, single
 from simpar.strategies.common import Setting
 from simpar.strategies.variation import vary
@@ -45,10 +44,8 @@ def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
     return Setting(scenario, chosen, work, hardware.build(scenario, work))
 
 
-def compile(
-    scenario: Scenario | str | os.PathLike[str], strategy: Strategy | str, replication: int = 0
-) -> Program:
-    """Compile one strategy of *scenario*, which may be the path of its file, into a program.
+def compile(scenario: AnyScenario, strategy: Strategy | str, replication: int = 0) -> Program:
+    """Compile one strategy of *scenario*, which may be the path of its file or a mapping, into a program.
 
     Args:
         replication: whose draws it runs with, where times vary; the same number, seed and iteration mean the

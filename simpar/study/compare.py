@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from simpar.program import Program
 from simpar.result import Comparison, Interval, Measured, Row, Window
 from simpar.result.labels import label
 from simpar.result.rows import INTERVALS
-from simpar.scenario import Scenario, load
+from simpar.scenario import AnyScenario, Scenario, load
 from simpar.simulate import simulate
 from simpar.strategies import MOST_INSTANCES, Setting, nominal, prepare
 from simpar.strategies.common import batch_seconds, fastest
@@ -37,10 +36,8 @@ Progress = Callable[[str, int, int, int, int], None]
 """Called with (strategy, its number from 1, strategies in all, instances done, instances in all)."""
 
 
-def as_scenario(
-    scenario: Scenario | str | os.PathLike[str], set: Mapping[str, object] | None = None
-) -> Scenario:
-    """Return *scenario*, loaded if it is a path.
+def as_scenario(scenario: AnyScenario, set: Mapping[str, object] | None = None) -> Scenario:
+    """Return *scenario*, loaded if it is a path or a mapping.
 
     Raises:
         InputError: the file is wrong, or *set* is given with a scenario that is loaded already.
@@ -85,7 +82,7 @@ def compile_all(scenario: Scenario) -> list[tuple[Setting, Program]]:
 
 
 def compare(
-    scenario: Scenario | str | os.PathLike[str],
+    scenario: AnyScenario,
     *,
     set: Mapping[str, object] | None = None,
     advise: bool = True,
@@ -94,7 +91,7 @@ def compare(
     """Simulate every strategy of *scenario* and rank them by samples per second.
 
     Args:
-        scenario: a scenario or the path of its file.
+        scenario: a scenario, the path of its file, or what that would say as a mapping.
         set: settings to change first, by path: ``{"network.bandwidth": "100 Gbit/s"}``.
         advise: look for a setting that would help each strategy, by simulating a few steps with it.
 
@@ -333,7 +330,7 @@ def resource_name(program: Program, task: int) -> str | None:
 
 
 def explain(
-    scenario: Scenario | str | os.PathLike[str],
+    scenario: AnyScenario,
     strategy: str,
     *,
     set: Mapping[str, object] | None = None,

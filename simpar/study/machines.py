@@ -17,7 +17,7 @@ from typing import Any
 from simpar.errors import InputError, Problem
 from simpar.result import SCHEMA, Row
 from simpar.result.rows import write_csv
-from simpar.scenario import DEVICE_PRESETS, ClusterSpec, Scenario
+from simpar.scenario import DEVICE_PRESETS, AnyScenario, ClusterSpec, Scenario
 from simpar.scenario.presets import INSTANCE_PRESETS
 from simpar.scenario.words import did_you_mean
 from simpar.study.compare import Progress, as_scenario
@@ -122,7 +122,7 @@ class Machines:
 
 
 def machines(
-    scenario: Scenario | str | os.PathLike[str],
+    scenario: AnyScenario,
     devices: Sequence[str],
     *,
     set: Mapping[str, object] | None = None,

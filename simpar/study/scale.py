@@ -23,7 +23,7 @@ from typing import Any
 from simpar.errors import InputError, Problem
 from simpar.result import SCHEMA, Row
 from simpar.result.rows import write_csv
-from simpar.scenario import ClusterSpec, Scenario
+from simpar.scenario import AnyScenario, ClusterSpec, Scenario
 from simpar.scenario.ranges import whole_range
 from simpar.scenario.words import did_you_mean
 from simpar.study.compare import Progress, as_scenario
@@ -145,7 +145,7 @@ class Scaling:
 
 
 def scale(
-    scenario: Scenario | str | os.PathLike[str],
+    scenario: AnyScenario,
     axis: str = "workers",
     values: str | Sequence[int] = "1:64:x2",
     *,
