@@ -126,7 +126,8 @@ def build(setting: Setting) -> Program:
             [
                 setting.scenario.problem(
                     "run.collectives",
-                    f"there is no closed form for {options.algorithm} across machines of several devices",
+                    f"there is no closed form for {options.algorithm} across machines of several devices, "
+                    f"which {setting.strategy.name} asks for",
                     "write messages, or algorithm: hierarchical",
                 )
             ]
