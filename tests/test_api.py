@@ -136,3 +136,25 @@ def test_problems_of_a_mapping_are_said_all_at_once_without_a_line():
 def test_what_is_no_scenario_is_refused_in_our_words(given):
     with pytest.raises(simpar.InputError):
         simpar.compare(given)
+
+
+@pytest.mark.parametrize("settings", ["run.steps=2", ["run.steps=2"], [("run.steps", 2, 3)]])
+def test_settings_that_are_no_pairs_are_refused_in_our_words(settings):
+    with pytest.raises(simpar.InputError, match="settings are values by path"):
+        simpar.compare(MAPPING, set=settings)
+
+
+def test_one_number_and_one_text_are_as_good_as_a_list():
+    assert simpar.scale(MAPPING, "workers", 2).values == (2,)
+    assert simpar.machines(MAPPING, "v100, h100").devices == ("v100", "h100")
+
+
+def test_what_a_study_found_is_shown_in_one_line():
+    explained = simpar.explain(MAPPING, "ps-sync")
+    assert repr(explained) == (
+        f"<Explanation of 'ps-sync': {explained.window.label}, {explained.step_s * 1e3:.4g} ms>"
+    )
+    assert repr(simpar.scale(MAPPING, "workers", [1, 2])) == (
+        "<Scaling of '<dict>': 2 strategies at workers 1, 2>"
+    )
+    assert repr(simpar.machines(MAPPING, ["v100"])) == "<Machines of '<dict>': 2 strategies on v100>"

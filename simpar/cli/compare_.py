@@ -92,7 +92,7 @@ def command(
     """
     from simpar.scenario import load
     from simpar.show.files import check_writable
-    from simpar.study.machines import name_problems
+    from simpar.study.machines import name_problems, read_names
     from simpar.study.scale import read_axis
 
     if after is not None:
@@ -122,7 +122,7 @@ def command(
         if path is not None:
             found = (check_writable(path, endings, option), not_the_input(scenario, path, option))
             wrong += [problem for problem in found if problem]
-    names = [name.strip() for name in devices.split(",")] if devices is not None else []
+    names = read_names(devices) if devices is not None else []
     wrong += name_problems(names) if devices is not None else []
     axis: tuple[str, list[int]] | None = None
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simpar.errors import InputError, Problem, one_line
@@ -55,10 +55,9 @@ def apply(
     other out, unless that is overridden, too. Returns the problems, which name *option* as their file; an
     override with a problem changes nothing.
     """
-    pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
     problems: list[Problem] = []
     given: set[Path] = set()
-    for number, (path, text) in enumerate(pairs, start=1):
+    for number, (path, text) in enumerate(_pairs(overrides), start=1):
         said = one_line(str(path)[:200])
         try:
             value = _value(text)
@@ -105,8 +104,23 @@ def as_written(overrides: Overrides) -> tuple[tuple[str, str], ...]:
     >>> as_written({"network.bandwidth": "10 Gbit/s", "cluster.speed": [1, 0.5]})
     (('network.bandwidth', '10 Gbit/s'), ('cluster.speed', '[1, 0.5]'))
     """
-    pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
-    return tuple((str(path), value if isinstance(value, str) else _flow(value)) for path, value in pairs)
+    return tuple(
+        (str(path), value if isinstance(value, str) else _flow(value)) for path, value in _pairs(overrides)
+    )
+
+
+def _pairs(overrides: Overrides) -> list[tuple[str, object]]:
+    """Return *overrides* as (path, value) in order.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    if not all(isinstance(one, (tuple, list)) and len(one) == 2 for one in overrides):
+        said = "settings are values by path, or pairs of both"
+        raise InputError([Problem(OPTION, 0, 0, "", said, "write {'network.bandwidth': '10 Gbit/s'}")])
+    return [(path, value) for path, value in overrides]
 
 
 def _flow(value: object) -> str:

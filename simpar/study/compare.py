@@ -296,6 +296,10 @@ class Explanation:
     window: Window
     path: list[Segment]
 
+    def __repr__(self) -> str:
+        """Return what is explained, in one line."""
+        return f"<Explanation of {self.row.name!r}: {self.window.label}, {self.step_s * 1e3:.4g} ms>"
+
     @property
     def step_s(self) -> float:
         """Length of the window."""

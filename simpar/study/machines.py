@@ -53,6 +53,11 @@ class Machines:
     housed: str | None = None
     """The instance in whose machines devices stand, where the scenario has one and a device is asked for."""
 
+    def __repr__(self) -> str:
+        """Return what was compared, in one line."""
+        devices = ", ".join(self.devices)
+        return f"<Machines of {self.scenario!r}: {len(self.labels)} strategies on {devices}>"
+
     @property
     def facts(self) -> Mapping[str, Any]:
         """What the head of a table says; None for what is not the same on every machine."""
@@ -132,7 +137,7 @@ class Machines:
 
 def machines(
     scenario: AnyScenario,
-    devices: Sequence[str],
+    devices: str | Sequence[str],
     *,
     set: Mapping[str, object] | None = None,
     progress: Progress | None = None,
@@ -140,7 +145,7 @@ def machines(
     """Simulate every strategy of *scenario* on each of *devices*.
 
     Args:
-        devices: names of presets.
+        devices: names of presets; or as one text, separated by commas.
         set: settings to change first, by path.
 
     Raises:
@@ -148,6 +153,7 @@ def machines(
             nothing can be simulated on any; ``problems`` has all of it.
     """
     scenario = as_scenario(scenario, set)
+    devices = read_names(devices) if isinstance(devices, str) else devices
     problems = [*name_problems(devices), *_measured_problems(scenario)]
     if problems:
         raise InputError(problems)
@@ -163,6 +169,11 @@ def machines(
         replaced=_own_figures(scenario),
         housed=scenario.cluster.instance if any(homes) else None,
     )
+
+
+def read_names(text: str) -> list[str]:
+    """Return the names in *text*, which commas separate."""
+    return [name.strip() for name in text.split(",")]
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -213,8 +224,10 @@ def name_problems(devices: Sequence[str]) -> list[Problem]:
         elif not name:
             problems.append(Problem("", 0, 0, OPTION, "has an empty name", "separate names by single commas"))
         elif name not in known:
-            said = f"unknown device {shown(name)}"
-            problems.append(Problem("", 0, 0, OPTION, said, did_you_mean(name, known)))
+            said, parts = f"unknown device {shown(name)}", name.split()
+            several = len(parts) > 1 and all(part in known for part in parts)
+            fix = f"write {','.join(parts)}" if several else did_you_mean(name, known)
+            problems.append(Problem("", 0, 0, OPTION, said, fix))
     return list(dict.fromkeys(problems))
 
 

@@ -60,6 +60,11 @@ class Scaling:
     labels: Mapping[str, str]
     """What people read, by the name of each strategy, in the order of the file."""
 
+    def __repr__(self) -> str:
+        """Return what was scaled, in one line."""
+        values = ", ".join(map(str, self.values))
+        return f"<Scaling of {self.scenario!r}: {len(self.labels)} strategies at {self.axis} {values}>"
+
     @property
     def facts(self) -> Mapping[str, Any]:
         """What the head of a table says, of the first point that could be simulated."""
@@ -147,7 +152,7 @@ class Scaling:
 def scale(
     scenario: AnyScenario,
     axis: str = "workers",
-    values: str | Sequence[int] = "1:64:x2",
+    values: str | int | Sequence[int] = "1:64:x2",
     *,
     set: Mapping[str, object] | None = None,
     progress: Progress | None = None,
@@ -157,14 +162,15 @@ def scale(
     Args:
         axis: ``workers``, or ``nodes``, machines of ``cluster.devices_per_node`` workers; either takes the
             place of the other where the scenario has that.
-        values: whole numbers that rise, or a range like ``1:64:x2`` or ``1..8``.
+        values: a whole number, or several that rise, or a range like ``1:64:x2`` or ``1..8``.
         set: settings to change first, by path.
 
     Raises:
         InputError: the scenario, the axis or its values are wrong, or nothing can be simulated at any.
     """
     scenario = as_scenario(scenario, set)
-    numbers = whole_range(values if isinstance(values, str) else ",".join(map(str, values)), OPTION)
+    text = str(values) if isinstance(values, (str, int)) else ",".join(map(str, values))
+    numbers = whole_range(text, OPTION)
     path = axis_path(axis)
     _check_speeds(scenario, path, numbers)
     points = simulate_points(scenario, [{path: number} for number in numbers], OPTION, progress)

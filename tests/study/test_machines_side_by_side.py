@@ -83,6 +83,11 @@ def test_unknown_names_are_all_said_at_once(written):
     assert refused.value.problems[0].fix == "did you mean 'h100'?"
 
 
+def test_names_between_which_commas_are_missing_are_offered_with_them(written):
+    with pytest.raises(InputError, match="'v100 h100'; write v100,h100"):
+        simpar.machines(written(), ["v100 h100"])
+
+
 @pytest.mark.parametrize("names", [[], [""]])
 def test_no_name_is_refused(written, names):
     with pytest.raises(InputError, match="names no device"):
