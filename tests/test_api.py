@@ -1,5 +1,6 @@
 """The Python interface: what ``import simpar`` offers, whoever imported what before."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,62 @@ def test_set_with_a_loaded_scenario_is_refused():
     scenario = simpar.load(QUICKSTART)
     with pytest.raises(simpar.InputError, match=r"simpar\.load"):
         simpar.compare(scenario, set={"run.steps": 1})
+
+
+MAPPING = {
+    "model": {"preset": "resnet-50", "batch": 64},
+    "cluster": {"workers": 2, "device": {"forward": "60 ms", "backward": "120 ms"}},
+    "network": {"bandwidth": "25 Gbit/s", "latency": "5 us"},
+    "strategies": ["ps-sync", {"allreduce": {"overlap": True}}],
+    "run": {"steps": 2},
+}
+
+
+def test_a_mapping_is_as_good_as_a_file_that_says_the_same(tmp_path):
+    file = tmp_path / "same.yaml"
+    file.write_text(json.dumps(MAPPING))
+    changed = {"network.bandwidth": "10 Gbit/s"}
+    by_mapping, by_file = simpar.compare(MAPPING, set=changed), simpar.compare(file, set=changed)
+    assert by_mapping.to_dict()["strategies"] == by_file.to_dict()["strategies"]
+    assert MAPPING["strategies"][0] == "ps-sync"  # and it is left alone
+    assert simpar.compile(MAPPING, "ps-sync").digest() == simpar.compile(file, "ps-sync").digest()
+    assert simpar.scale(MAPPING, "workers", [1, 2]).values == (1, 2)
+    assert simpar.explain(MAPPING, "ps-sync").step_s == simpar.explain(file, "ps-sync").step_s
+
+
+def test_problems_of_a_mapping_are_said_all_at_once_without_a_line():
+    wrong = MAPPING | {"network": {"bandwidth": "25 Gb"}, "strategies": [{"ps-sync": {"sevrers": 1}}]}
+    with pytest.raises(simpar.InputError) as caught:
+        simpar.compare(wrong)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "<dict>: network.bandwidth: '25 Gb' is not a rate; write '25 Gbit/s' (bits) or '25 GB/s' (bytes)",
+        "<dict>: strategies[0].sevrers: unknown key 'sevrers'; did you mean 'servers'?",
+    ]
+
+
+@pytest.mark.parametrize("given", [None, 3, ["ps-sync"], {1: 2}, MAPPING | {"run": {"steps": object()}}])
+def test_what_is_no_scenario_is_refused_in_our_words(given):
+    with pytest.raises(simpar.InputError):
+        simpar.compare(given)
+
+
+@pytest.mark.parametrize("settings", ["run.steps=2", ["run.steps=2"], [("run.steps", 2, 3)]])
+def test_settings_that_are_no_pairs_are_refused_in_our_words(settings):
+    with pytest.raises(simpar.InputError, match="settings are values by path"):
+        simpar.compare(MAPPING, set=settings)
+
+
+def test_one_number_and_one_text_are_as_good_as_a_list():
+    assert simpar.scale(MAPPING, "workers", 2).values == (2,)
+    assert simpar.machines(MAPPING, "v100, h100").devices == ("v100", "h100")
+
+
+def test_what_a_study_found_is_shown_in_one_line():
+    explained = simpar.explain(MAPPING, "ps-sync")
+    assert repr(explained) == (
+        f"<Explanation of 'ps-sync': {explained.window.label}, {explained.step_s * 1e3:.4g} ms>"
+    )
+    assert repr(simpar.scale(MAPPING, "workers", [1, 2])) == (
+        "<Scaling of '<dict>': 2 strategies at workers 1, 2>"
+    )
+    assert repr(simpar.machines(MAPPING, ["v100"])) == "<Machines of '<dict>': 2 strategies on v100>"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -22,6 +23,10 @@ COMMANDS = {
     "schema": "Print the JSON Schema of scenario files, for editors",
 }
 """Commands in the order of the help, with their summaries."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that takes no more; of what is printed they name no file."""
 
 
 class _Commands(click.Group):
@@ -103,7 +108,9 @@ def main() -> None:
 
             sys.exit(report(error))
         if isinstance(error, OSError) and error.strerror:
-            place = f"{error.filename}: " if error.filename else ""
+            nameless = "standard output, or a temporary file" if error.errno in FULL else ""
+            name = error.filename or nameless
+            place = f"{name}: " if name else ""
             click.echo(f"simpar: {place}{error.strerror}", err=True)
             sys.exit(2)
         raise

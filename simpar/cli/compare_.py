@@ -48,7 +48,9 @@ HTML_ENDINGS = (".html", ".htm")
     "--json", "as_json", is_flag=True, help="print the full result as JSON; units are in the key names"
 )
 @click.option(
-    "--scale", metavar="workers=RANGE", help="compare at 1,2,4 or 1..8 or 1:33:4 or 1:64:x2 workers"
+    "--scale",
+    metavar="AXIS=RANGE",
+    help="compare at workers=1,2,4 or 1..8 or 1:33:4 or 1:64:x2, or so many machines: nodes=1..4",
 )
 @click.option("--devices", metavar="NAMES", help="compare on each of several devices: v100,a100-80,h100")
 @click.option("--plot", metavar="FILE", help="write a figure: .svg, .png or .pdf")
@@ -84,13 +86,13 @@ def command(
     """Rank a scenario's strategies: step time, speedup, what holds each back
 
     Times are simulated; nothing is trained. With --scale every strategy is compared at each number of
-    workers, and the table says where it stops paying; with --devices on each device, in time and money.
-    Two files that --json printed are put side by side: what changed, strategy by strategy.
+    workers or machines, and the table says where it stops paying; with --devices on each device, in time
+    and money. Two files that --json printed are put side by side: what changed, strategy by strategy.
     Exit status 1 when no strategy fits in memory, 2 when the input is wrong.
     """
     from simpar.scenario import load
     from simpar.show.files import check_writable
-    from simpar.study.machines import name_problems
+    from simpar.study.machines import name_problems, read_names
     from simpar.study.scale import read_axis
 
     if after is not None:
@@ -120,7 +122,7 @@ def command(
         if path is not None:
             found = (check_writable(path, endings, option), not_the_input(scenario, path, option))
             wrong += [problem for problem in found if problem]
-    names = [name.strip() for name in devices.split(",")] if devices is not None else []
+    names = read_names(devices) if devices is not None else []
     wrong += name_problems(names) if devices is not None else []
     axis: tuple[str, list[int]] | None = None
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from simpar.cli.common import SCENARIO, Progress, examples, print_json, set_option
+from simpar.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from simpar.study.compare import Explanation
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     ),
 )
 @SCENARIO
-@click.argument("name", metavar="STRATEGY")
+@click.argument("name", metavar="STRATEGY", default="")
 @set_option
 @click.option(
     "--more", "further", is_flag=True, help="also causes, loads, and what would help; simulates it many times"
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 def command(scenario: str, name: str, overrides: list[tuple[str, str]], further: bool, as_json: bool) -> int:
     """Show where one strategy's step goes, and its critical path
 
-    Takes the step of median length, works backwards from its end to whatever made it wait, and adds up.
+    Takes the step of median length, of the median run where times vary, works backwards from its end to
+    whatever made it wait, and adds up.
     """
     from simpar.scenario import load
     from simpar.study.compare import explain
 
     loaded = load(scenario, set=overrides)
+    if not name:
+        names = ", ".join(one.name for one in loaded.strategies)
+        raise InputError([Problem("", 0, 0, "STRATEGY", "is missing", f"write one of: {names}")])
     progress = Progress()
     try:
         found = explain(loaded, name, progress=progress)

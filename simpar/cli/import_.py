@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from simpar.cli.common import examples
+from simpar.cli.common import examples, not_the_input
 from simpar.errors import InputError, Problem
 
 _DTYPES = ("float64", "float32", "float16", "bfloat16")
@@ -55,7 +55,7 @@ def pipedream(graph: str, batch: int | None, name: str | None, out: str | None, 
     """
     from simpar.workload.import_pipedream import dump, read
 
-    profile = _read(lambda: read(graph, batch, name=name), out, force)
+    profile = _read(lambda: read(graph, batch, name=name), graph, out, force)
     _write(dump(profile), out, f"{len(profile.layers)} layers, batch {profile.batch}")
     return 0
 
@@ -85,7 +85,7 @@ def csv(table: str, batch: int, dtype: str, name: str | None, out: str | None, f
     """
     from simpar.workload.import_csv import dump, read
 
-    profile = _read(lambda: read(table, batch, dtype=dtype, name=name), out, force)
+    profile = _read(lambda: read(table, batch, dtype=dtype, name=name), table, out, force)
     _write(dump(profile), out, f"{len(profile.layers)} layers, batch {profile.batch}")
     return 0
 
@@ -121,14 +121,19 @@ def hf(
     from simpar.show.words import grouped
     from simpar.workload.import_hf import dump, read
 
-    profile = _read(lambda: read(config, seq, batch, dtype=dtype, name=name), out, force)
+    profile = _read(lambda: read(config, seq, batch, dtype=dtype, name=name), config, out, force)
     said = f"{len(profile.layers)} layers, {grouped(profile.parameters)} parameters"
     _write(dump(profile), out, f"{said}, {profile.dtype}, sequences of {seq} tokens, batch {batch}")
     return 0
 
 
-def _read(read: Callable[[], Profile], out: str | None, force: bool) -> Profile:
+def _read(read: Callable[[], Profile], given: str, out: str | None, force: bool) -> Profile:
     """Return what *read* returns; raise its problems together with those of the file to be written.
+
+    Args:
+        given: the file that is read.
+        out: the file to be written, which must be another one.
+        force: whether it may exist already.
 
     Raises:
         InputError: anything is wrong with either.
@@ -139,7 +144,7 @@ def _read(read: Callable[[], Profile], out: str | None, force: bool) -> Profile:
 
     problems = []
     if out is not None:
-        wrong = check_writable(out, (".yaml", ".yml"), "--out")
+        wrong = check_writable(out, (".yaml", ".yml"), "--out") or not_the_input(given, out, "--out")
         if wrong is None and Path(out).exists() and not force:
             wrong = Problem("", 0, 0, "--out", f"{out} exists", "add --force to replace it")
         problems += [wrong] if wrong else []

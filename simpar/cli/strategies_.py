@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import click
 
@@ -55,12 +55,18 @@ def _about(kind: str) -> dict[str, Any]:
     options = [
         {
             "name": option,
-            "text": (field.description or "").replace("\n", " ").rstrip("."),
+            "text": (field.description or "").replace("\n", " ").rstrip(".") + _words(field.annotation),
             "default": _spelt(field.default),
         }
         for option, field in OPTIONS[kind].model_fields.items()
     ]
     return {"name": kind, "summary": text.partition(".\n")[0], "text": text, "options": options}
+
+
+def _words(annotation: Any) -> str:
+    """Return the words that an option takes, where it takes words, as the end of its text."""
+    words = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return f" ({', '.join(words)})" if len(words) > 1 else ""
 
 
 def _spelt(default: Any) -> str:

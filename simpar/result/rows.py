@@ -65,7 +65,7 @@ class Interval:
     p5: float
     """5th percentile."""
     p50: float
-    """The median."""
+    """The median; of an even number of runs that of the run that is shown, whose step is the shorter one."""
     p95: float
     """95th percentile."""
 
@@ -227,11 +227,17 @@ def csv_cells(row: Row) -> list[Any]:
 
 
 def write_csv(path: str | os.PathLike[str], text: str) -> None:
-    """Write *text* to *path*: all of it or nothing."""
+    """Write *text* to *path*: all of it or nothing.
+
+    Raises:
+        OSError: it cannot be written; it names *path*.
+    """
     part = Path(f"{os.fspath(path)}.part")
     try:
         part.write_text(text, encoding="utf-8", newline="")
         os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None  # nobody knows the part
     finally:
         part.unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ Quantities come out in SI units (seconds, bytes, bytes per second, FLOP). Start 
 """
 
 from simpar.scenario.json_schema import json_schema
-from simpar.scenario.loading import change, change_each, load, load_profile
+from simpar.scenario.loading import AnyScenario, change, change_each, load, load_profile
 from simpar.scenario.model import LayerSpec, ModelSpec, ProfileFile
 from simpar.scenario.options import (
     KINDS,
@@ -36,6 +36,7 @@ __all__ = [
     "KINDS",
     "MODEL_PRESETS",
     "AllreduceOptions",
+    "AnyScenario",
     "ClusterSpec",
     "DataSpec",
     "DeviceSpec",

@@ -46,12 +46,27 @@ def complaint(said: str, fix: str = "") -> PydanticCustomError:
     return PydanticCustomError(COMPLAINT, "{said}", {"said": said, "fix": fix})
 
 
+class Checked:
+    """What a type says of a setting, as pydantic asks for it: :meth:`read` checks what was written."""
+
+    __slots__ = ()
+
+    def read(self, value: Any) -> Any:
+        """Return *value* as it is held; raise what is wrong with it otherwise."""
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+
 LEAST = 1e-12
 """Least quantity but zero, in SI units: a picosecond is the finest that anything here resolves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Checked):
     """A number with a unit of *kind*, between *low* and *high*; zero only where *zero* says so."""
 
     kind: units.Kind
@@ -78,11 +93,6 @@ class Quantity:
         if number > high:
             raise complaint(f"{shown(value)} is more than {self.high}", fix)
         return number
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -170,7 +180,7 @@ def read_word(value: Any, what: str, known: tuple[str, ...], later: tuple[str, .
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(Checked):
     """The name of one of the presets *names*."""
 
     names: tuple[str, ...]
@@ -184,11 +194,6 @@ class Preset:
         others = " ('simpar presets' lists all)" if near.startswith("did") else ""
         raise complaint(f"unknown {self.what} preset {shown(value)}", near + others)
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
-
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
@@ -196,7 +201,7 @@ class Preset:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Checked):
     """A whole number from *low* to *high*."""
 
     low: int
@@ -216,11 +221,6 @@ class Whole:
             raise complaint(f"{shown(value)} is more than {self.high}", fix)
         return value
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
-
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
@@ -228,7 +228,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Share(Checked):
     """A plain number above 0 and at least *low*, up to *high*."""
 
     high: float = 1.0
@@ -248,11 +248,6 @@ class Share:
         if value > self.high:
             raise complaint(f"{shown(value)} is more than {self.high:g}", fix)
         return float(value)
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -281,7 +276,7 @@ class AtLeastZero(Share):
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Text(Checked):
     """Printable text of *low* to *high* characters, without any of *without*."""
 
     what: str
@@ -306,11 +301,6 @@ class Text:
         if self.without and value.isdigit():
             raise complaint(f"{shown(value)} reads as an index", "add a letter to it")
         return value
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler

@@ -7,8 +7,10 @@ at once. Start with :func:`load`; :func:`change` makes another scenario of one t
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
@@ -21,7 +23,7 @@ from simpar.scenario.fields import Name, Strict
 from simpar.scenario.later import LATER_KINDS
 from simpar.scenario.model import ModelSpec, ProfileFile, ShapeSpec
 from simpar.scenario.options import KINDS, KindOptions, Strategy
-from simpar.scenario.overrides import OPTION, Overrides, apply, as_written, strategy_names
+from simpar.scenario.overrides import OPTION, Overrides, apply, as_written, plain_data, strategy_names
 from simpar.scenario.reader import Document, read_file
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import (
@@ -72,8 +74,14 @@ TOP_KEYS = (
 REQUIRED = ("model", "cluster", "strategies")
 """Those that no file may leave out."""
 
+MAPPING = "<dict>"
+"""What problems name in place of a file where a scenario is given as a mapping."""
+
 MOST_STRATEGIES = 1000
 """Strategies that one file may compare."""
+
+AnyScenario = Scenario | str | os.PathLike[str] | Mapping[str, Any]
+"""A scenario, the path of its file, or what that would say as a mapping."""
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -84,11 +92,12 @@ class _Title(Strict):
     name: Name
 
 
-def load(path: str | os.PathLike[str], set: Overrides = ()) -> Scenario:
+def load(path: str | os.PathLike[str] | Mapping[str, Any], set: Overrides = ()) -> Scenario:
     """Return the scenario in the file at *path*, with the settings in *set* changed.
 
     Args:
-        path: a YAML file.
+        path: a YAML file; or what it would say, as a mapping: its problems name :data:`MAPPING` in place of a
+            file, and files that it names are looked for in the current folder.
         set: values by path, ``{"network.bandwidth": "10 Gbit/s"}``, or pairs in order. Text is read
             as YAML; other values are taken as they are.
 
@@ -96,7 +105,13 @@ def load(path: str | os.PathLike[str], set: Overrides = ()) -> Scenario:
         InputError: the file cannot be read, or anything in it or in *set* is wrong; ``problems``
             holds all of it.
     """
-    document = read_file(path)
+    if isinstance(path, Mapping):
+        document, path = _as_document(path), MAPPING
+    elif isinstance(path, (str, os.PathLike)):
+        document = read_file(path)
+    else:
+        said = f"a scenario is a file or a mapping, not of type {type(path).__name__}"
+        raise InputError([Problem("", 0, 0, "", said, "give the path of a YAML file, or what it would say")])
     source = Source.of(document)
     report = Report(source)
     data = document.data
@@ -106,6 +121,13 @@ def load(path: str | os.PathLike[str], set: Overrides = ()) -> Scenario:
     blank = _note_flaws(document, report)
     report.problems += apply(set, data, source, blank)
     return _Loader(path, data, report, blank, document.text, as_written(set)).scenario()
+
+
+def _as_document(mapping: Mapping[str, Any]) -> Document:
+    """Return what a file would say that says the same as *mapping*; nothing in it has a line."""
+    data = plain_data(mapping, MAPPING)
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return Document(MAPPING, data, text, values={(): (0, 0)})
 
 
 def change(scenario: Scenario, set: Overrides, option: str = OPTION) -> Scenario:
@@ -230,6 +252,10 @@ _INNER: dict[Path, type[Strict]] = {
 }
 
 
+_REPLACEABLE: set[Path] = {("cluster", "workers")}
+"""Settings that are required unless others stand in for them."""
+
+
 class _Loader:
     """One file on its way to a scenario."""
 
@@ -296,8 +322,9 @@ class _Loader:
             section = section.get(key) if isinstance(section, dict) else None
         if isinstance(section, dict):
             for key in [key for key, value in section.items() if value is None]:
-                field = model.model_fields.get(key)
-                if field is not None and not field.is_required() and (*path, key) not in self.blank:
+                field, here = model.model_fields.get(key), (*path, key)
+                optional = field is not None and (not field.is_required() or here in _REPLACEABLE)
+                if optional and here not in self.blank:
                     del section[key]
 
     def _check_top(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simpar.errors import InputError, Problem, one_line
@@ -25,6 +25,12 @@ OPTION = "--set"
 
 SHORTHANDS: tuple[Path, ...] = (("cluster", "device"), ("network",), ("network", "intra"))
 """Sections that the name of a preset may stand for."""
+
+INSTEAD: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = (
+    (("model", "batch"), ("model", "global_batch")),
+    (("cluster", "workers"), ("cluster", "nodes")),
+)
+"""Pairs of settings of which a file has one: an override of either takes the place of the other."""
 
 Overrides = Mapping[str, object] | Sequence[tuple[str, str]]
 
@@ -45,15 +51,16 @@ def apply(
 ) -> list[Problem]:
     """Put *overrides* into the plain *data* of a file, in order, and note in *source* where they come from.
 
-    Text is read as YAML; other values are taken as they are. Returns the problems, which name *option* as
-    their file; an override with a problem changes nothing.
+    Text is read as YAML; other values are taken as they are. An override of one of :data:`INSTEAD` takes the
+    other out, unless that is overridden, too. Returns the problems, which name *option* as their file; an
+    override with a problem changes nothing.
     """
-    pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
     problems: list[Problem] = []
-    for number, (path, given) in enumerate(pairs, start=1):
+    given: set[Path] = set()
+    for number, (path, text) in enumerate(_pairs(overrides), start=1):
         said = one_line(str(path)[:200])
         try:
-            value = _value(given)
+            value = _value(text)
             written = locate(data, path, create=True)
         except InputError as error:
             problems += [Problem(option, number, 1, said, one.message, one.fix) for one in error.problems]
@@ -62,6 +69,7 @@ def apply(
             problems.append(Problem(option, number, 1, said, refused.message, refused.fix))
             continue
         _assign(data, written, value)
+        given.add(written)
         public = public_path(written)
         place = (option, number, 1)
         for length in range(1, len(public)):  # sections that the override made on its way
@@ -69,7 +77,25 @@ def apply(
                 source.override(public[:length], place)
         source.override(public, place)
         blank -= {one for one in blank if one[: len(public)] == public}
+    for pair in INSTEAD:
+        for mine, other in (pair, pair[::-1]):
+            section = data.get(mine[0]) if {mine, other} & given == {mine} else None
+            if isinstance(section, dict) and section.get(mine[1]) is not None:
+                section.pop(other[1], None)
+                blank.discard(other)
     return problems
+
+
+def plain_data(value: object, file: str) -> Any:
+    """Return a copy of a Python *value* as the plain data of a file; *file* is what problems name.
+
+    Raises:
+        InputError: it holds what no file could hold.
+    """
+    try:
+        return _plain(value, 0)
+    except _WrongError as refused:
+        raise InputError([Problem(file, 0, 0, "", refused.message, refused.fix)]) from None
 
 
 def as_written(overrides: Overrides) -> tuple[tuple[str, str], ...]:
@@ -78,8 +104,23 @@ def as_written(overrides: Overrides) -> tuple[tuple[str, str], ...]:
     >>> as_written({"network.bandwidth": "10 Gbit/s", "cluster.speed": [1, 0.5]})
     (('network.bandwidth', '10 Gbit/s'), ('cluster.speed', '[1, 0.5]'))
     """
-    pairs: Iterable[tuple[str, object]] = overrides.items() if isinstance(overrides, Mapping) else overrides
-    return tuple((str(path), value if isinstance(value, str) else _flow(value)) for path, value in pairs)
+    return tuple(
+        (str(path), value if isinstance(value, str) else _flow(value)) for path, value in _pairs(overrides)
+    )
+
+
+def _pairs(overrides: Overrides) -> list[tuple[str, object]]:
+    """Return *overrides* as (path, value) in order.
+
+    Raises:
+        InputError: they are something else.
+    """
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    if not all(isinstance(one, (tuple, list)) and len(one) == 2 for one in overrides):
+        said = "settings are values by path, or pairs of both"
+        raise InputError([Problem(OPTION, 0, 0, "", said, "write {'network.bandwidth': '10 Gbit/s'}")])
+    return [(path, value) for path, value in overrides]
 
 
 def _flow(value: object) -> str:

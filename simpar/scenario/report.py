@@ -171,11 +171,11 @@ class Report:
 
 
 def _known_keys(model: type[BaseModel], loc: Path) -> tuple[str, ...]:
-    """Return the keys of the section of *model* that *loc* is in."""
+    """Return the keys of the section of *model* that *loc* is in, as a file spells them."""
     for part in loc[:-1]:
         if isinstance(part, str):
             model = next(iter(_models_in(model.model_fields[part].annotation)), model)
-    return tuple(model.model_fields)
+    return tuple(field.alias or name for name, field in model.model_fields.items())
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

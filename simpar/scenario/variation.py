@@ -11,19 +11,32 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from simpar import units
 from simpar.errors import Problem, one_line
-from simpar.scenario.fields import AtLeastZero, Choice, Quantity, Share, Strict, Whole, complaint
+from simpar.scenario.fields import (
+    LEAST,
+    AtLeastZero,
+    Checked,
+    Choice,
+    Quantity,
+    Share,
+    Strict,
+    Whole,
+    complaint,
+)
 from simpar.scenario.report import Report
 from simpar.scenario.words import Path
 from simpar.units import shown
 
 MOST_VALUES = 1_000_000
 """Times that one file may hold."""
+
+MOST_PROBLEMS = 20
+"""Lines of such a file that are said to be wrong, one by one."""
 
 LARGEST_BYTES = 50_000_000
 """Largest file of times that is read."""
@@ -44,7 +57,7 @@ class Mean(float):
         return made
 
 
-class _MeanField:
+class _MeanField(Checked):
     """A plain number above zero, or a duration with its unit."""
 
     _factor = Share(1e6, 1e-3)
@@ -60,11 +73,6 @@ class _MeanField:
             fix = "write 1 for the nominal time, another factor, or a time like '180 ms'"
             raise complaint(f"{shown(value)} is neither a factor nor a time", fix) from None
         return Mean.of_seconds(self._duration.read(value))
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -205,7 +213,7 @@ def _check_distribution(given: dict[str, Any], here: Path, report: Report) -> No
     allowed = {key for one in sets for key in one}
     for key in settings:
         if key in _EXAMPLES and key not in allowed:
-            said = f"{key!r} is no setting of a {kind} distribution"
+            said = f"{key!r} is no setting of {_a(kind)} distribution"
             report.add((*here, key), said, f"it takes {_either(sets)}", key=True)
     mine = [key for key in settings if key in allowed]
     if not any(set(mine) == set(one) for one in sets):
@@ -216,7 +224,7 @@ def _check_distribution(given: dict[str, Any], here: Path, report: Report) -> No
         missing = [key for key in best if key not in mine]
         if missing:
             needs = " and ".join(f"'{key}: {_EXAMPLES[key]}'" for key in missing)
-            no_mean = "a distribution without a mean" if missing == ["mean"] else f"a {kind} distribution"
+            no_mean = "a distribution without a mean" if missing == ["mean"] else f"{_a(kind)} distribution"
             report.add(here, f"{no_mean} needs {' and '.join(missing)}", f"write {needs}")
     _check_numbers(given, kind, here, report)
     mean = given.get("mean")
@@ -232,7 +240,7 @@ def _check_numbers(given: dict[str, Any], kind: str, here: Path, report: Report)
         most = _MOST_CV.get(kind)
         if most is not None and cv > most:
             fix = "write lognormal, which is never negative" if kind != "exponential" else "write lognormal"
-            report.add((*here, "cv"), f"a {kind} time has a cv of {most:.3g} at most", fix)
+            report.add((*here, "cv"), f"{_a(kind)} time has a cv of {most:.3g} at most", fix)
         if kind == "pareto" and cv == 0:
             report.add((*here, "cv"), "a pareto distribution varies", "write constant, or a cv above 0")
     if kind == "pareto" and isinstance(shape, (int, float)) and shape <= 1 and report.clean((*here, "shape")):
@@ -246,6 +254,11 @@ def _check_numbers(given: dict[str, Any], kind: str, here: Path, report: Report)
         and low > high
     ):
         report.add((*here, "low"), f"low {low:g} is above high {high:g}", "exchange them")
+
+
+def _a(kind: str) -> str:
+    """Return a kind of distribution with its article."""
+    return f"{'an' if kind[0] == 'e' else 'a'} {kind}"
 
 
 def _either(sets: tuple[tuple[str, ...], ...]) -> str:
@@ -291,12 +304,18 @@ def read_times(folder: str, name: str, report: Report, path: Path) -> tuple[floa
     except (OSError, ValueError):
         report.add(path, f"{shown(name)} is not a file", "give its path from the folder of this file")
         return None
-    return _times(text, name, report, path)
+    return _times(text, name, file, report, path)
 
 
-def _times(text: str, name: str, report: Report, path: Path) -> tuple[float, ...] | None:
+def _times(text: str, name: str, file: str, report: Report, path: Path) -> tuple[float, ...] | None:
+    """Return the times in *text*, None where it is wrong.
+
+    Args:
+        name: the file as the scenario names it.
+        file: the same file as one opens it from here; it is what problems with a line name.
+    """
     values: list[float] = []
-    problems = 0
+    problems = last = 0
     with_unit: bool | None = None
     for number, line in enumerate(text.splitlines(), 1):
         written = line.partition("#")[0].strip()
@@ -310,14 +329,18 @@ def _times(text: str, name: str, report: Report, path: Path) -> tuple[float, ...
             wrong = "has a unit, and others have none" if has_unit else "has no unit, and others have one"
         if wrong:
             problems += 1
-            if problems <= 20:
+            if problems <= MOST_PROBLEMS:
                 said = f"{shown(one_line(written[:60]))} {wrong}"
                 fix = "write one time above zero a line"
-                report.problems.append(Problem(name, number, 1, "", said, fix))
+                report.problems.append(Problem(one_line(file), number, 1, "", said, fix))
                 report.spoil(path)
+            last = number
             continue
         with_unit = has_unit
         values.append(value)
+    if problems > MOST_PROBLEMS:
+        more = f"{problems - MOST_PROBLEMS} more lines are wrong, the last of them this one"
+        report.problems.append(Problem(one_line(file), last, 1, "", more, "mend all of them"))
     if problems:
         return None
     if not values:
@@ -338,4 +361,6 @@ def _time(written: str) -> tuple[str, float, bool]:
         value = float(written)
     if not (math.isfinite(value) and 0 < value < 1e12):
         return "is not above zero and finite", value, has_unit
+    if value < LEAST:
+        return f"is less than {LEAST:g}, next to nothing", value, has_unit
     return "", value, has_unit

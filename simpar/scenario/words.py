@@ -35,13 +35,22 @@ def spell_path(path: Path) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of *known* that *word* is most likely a misspelling of, or None."""
-    by_fold = {one.casefold().replace("_", "-"): one for one in known}
-    folded = word[:60].casefold().replace("_", "-")
+    """Return the one of *known* that *word* is most likely a misspelling of, or None.
+
+    >>> nearest("P3_16XLarge", ["p3.2xlarge", "p3.16xlarge"])
+    'p3.16xlarge'
+    """
+    by_fold = {_folded(one): one for one in known}
+    folded = _folded(word[:60])
     if folded in by_fold:
         return by_fold[folded]
     near = difflib.get_close_matches(folded, by_fold, 1, 0.6)
     return by_fold[near[0]] if near else None
+
+
+def _folded(word: str) -> str:
+    """Return *word* without what is easily mistaken: capitals, and which mark stands between its parts."""
+    return word.casefold().replace("_", "-").replace(".", "-")
 
 
 def did_you_mean(word: object, known: Sequence[str]) -> str:

@@ -72,7 +72,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     A link is followed; the file that it leads to is replaced.
 
     Raises:
-        OSError: the folder does not exist, is full or cannot be written to; nothing is left behind.
+        OSError: the folder does not exist, is full or cannot be written to; it names *path*, and nothing is
+            left behind.
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(f".simpar-{secrets.token_hex(6)}.part")
@@ -83,6 +84,9 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if target.exists():
             os.chmod(part, stat.S_IMODE(target.stat().st_mode))
         os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None  # nobody knows the part
     except BaseException:
         part.unlink(missing_ok=True)
         raise

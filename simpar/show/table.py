@@ -12,7 +12,9 @@ from simpar.hardware import Cluster
 from simpar.result import BREAKDOWN, Comparison, Row
 from simpar.result.labels import memory_parts
 from simpar.show import words
+from simpar.strategies.variation import replications
 from simpar.study.compare import Explanation
+from simpar.trace import Segment
 from simpar.units import spell
 
 SHOWN = 5e-4
@@ -193,6 +195,7 @@ def explanation(found: Explanation) -> str:
             count, each = sum(messages.values()), _latencies(found)
             why = f"{count} message{'' if count == 1 else 's'}"
             why += f" x {spell(each[0], 'duration')}" if len(each) == 1 else ""
+            why = "of the messages that its formula counts" if each == [0.0] else why
         elif cause == "queue":
             why = "waiting while a link or a server works for others"
         elif cause:
@@ -204,6 +207,8 @@ def explanation(found: Explanation) -> str:
     times = max(len(row[1]) for row in table)
     lines = [f"{what:<{width}}   {time:>{times}}   {why}".rstrip() for what, time, why in table]
     lines += ["", "Critical path: " + _path(found)]
+    runs = replications(found.setting.scenario)
+    lines += [f"This is the median step of the median run, of {runs} with other draws."] if runs > 1 else []
     parts = row.breakdown or {}
     shares = [
         f"{part[:-2].replace('_', ' ')} {words.duration(parts[part])}"
@@ -254,7 +259,7 @@ def _arithmetic(found: Explanation, kind: str, seconds: float) -> str:
         sent = [float(program.bytes[task]) for task in on_path if program.bytes[task]]
         return f"{len(sent)} message{'' if len(sent) == 1 else 's'} on the path, {spell(sum(sent), 'size')}"
     if kind in ("forward", "backward"):
-        return _compute(found, kind)
+        return "; ".join(said for said in (_compute(found, kind), _slowed(found, kind)) if said)
     return ""
 
 
@@ -275,6 +280,33 @@ def _compute(found: Explanation, kind: str) -> str:
         f"{spell(flops, 'flops', digits=3)} x {workload.batch} {workload.unit} / "
         f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"
     )
+
+
+def _slowed(found: Explanation, kind: str) -> str:
+    """Say what makes computing on the path take another time than the device's: speeds, stragglers, draws."""
+    measured, scenario = found.row.measured, found.setting.scenario
+    assert measured is not None
+    program, trace = measured.program, measured.trace
+    on_path: dict[int, list[Segment]] = {}
+    for segment in found.path:
+        op = program.ops[segment.task]
+        if op.kind == kind and segment.cause == "compute":
+            on_path.setdefault(op.worker, []).append(segment)
+    said = []
+    for worker, segments in sorted(on_path.items()):
+        why = []
+        if scenario.cluster.speed is not None and scenario.cluster.speed[worker] != 1:
+            why.append(f"at speed {scenario.cluster.speed[worker]:g}")
+        for one in scenario.variation.stragglers or ():
+            if one.probability is None and one.worker == worker and one.factor != 1:
+                why.append(f"a straggler, {one.factor:g} times as long")
+        rows = [trace.row(segment.task, segment.iteration) for segment in segments]
+        took = sum(float(trace.end_s[row] - trace.start_s[row]) for row in rows)
+        drawn = took / sum(float(program.seconds[segment.task]) for segment in segments)
+        if abs(drawn - 1) >= SHOWN:
+            why.append(f"{drawn:.3g} times as long by variation")
+        said += [f"w{worker} {', '.join(why)}"] if why else []
+    return "; ".join(said)
 
 
 def spell_bytes(bytes_per_s: float) -> str:

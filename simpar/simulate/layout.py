@@ -385,7 +385,7 @@ class Layout:
         program, c = self.program, self.columns
         windows, batches, resources = len(self.windowed), c.batches, self.resources
         ring = 1 << max(6, int(c.burst * 2 + len(self._initial[0])).bit_length())
-        nodes = 4 * c.margin + 64 
+        nodes = 4 * c.margin + 64
         heap = nodes + len(self._initial[0])
         queues = int(self.first_queue[-1]) if resources else 0
         tokens = sum(self.most_updates)

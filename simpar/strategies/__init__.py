@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from simpar import hardware, workload
 from simpar.errors import InputError, ProgramError
-from simpar.program import Program
-from simpar.scenario import Scenario, Strategy, load
-from simpar.strategies import allreduce, pipeline, ps_async, ps_ssp, ps_sync, single
+from simpar.program import MOST_TASKS, Program
+from simpar.scenario import AnyScenario, Scenario, Strategy, load
+from simpar.strategies import allreduce, parameter_server, pipeline, ps_async, ps_ssp, ps_sync, single
 from simpar.strategies.common import Setting
 from simpar.strategies.variation import vary
 
@@ -27,6 +26,15 @@ KINDS: dict[str, Callable[[Setting], Program]] = {
     "pipeline": pipeline.build,
 }
 """What ``strategies:`` may name, and who compiles it."""
+
+LEAST_TASKS: dict[str, Callable[[Setting], int]] = {
+    "ps-sync": parameter_server.least_tasks,
+    "ps-async": parameter_server.least_tasks,
+    "ps-ssp": parameter_server.least_tasks,
+    "allreduce": allreduce.least_tasks,
+}
+"""How many tasks an iteration has at least, for kinds that can have millions: so that these are not written
+down, which takes long, only to be refused."""
 
 MOST_INSTANCES = 5_000_000
 """Task instances beyond which a run would take hours and more memory than a laptop has."""
@@ -45,10 +53,8 @@ def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
     return Setting(scenario, chosen, work, hardware.build(scenario, work))
 
 
-def compile(
-    scenario: Scenario | str | os.PathLike[str], strategy: Strategy | str, replication: int = 0
-) -> Program:
-    """Compile one strategy of *scenario*, which may be the path of its file, into a program.
+def compile(scenario: AnyScenario, strategy: Strategy | str, replication: int = 0) -> Program:
+    """Compile one strategy of *scenario*, which may be the path of its file or a mapping, into a program.
 
     Args:
         replication: whose draws it runs with, where times vary; the same number, seed and iteration mean the
@@ -71,14 +77,22 @@ def nominal(setting: Setting) -> Program:
     scenario = setting.scenario
     where = f"strategies[{setting.strategy.index}]"
     fewer = "fewer workers or servers, speeds more alike, no overlap, or run.collectives: closed_form"
+
+    def refuse_many(tasks: int, iterations: int, least: str = "") -> None:
+        if tasks * iterations > MOST_INSTANCES:
+            said = f"{least}{tasks:,} tasks x {iterations:,} iterations are too many to simulate"
+            fix = f"at most {MOST_INSTANCES:,}: fewer run.steps, {fewer}"
+            raise InputError([scenario.problem(where, said, fix)])
+
+    if setting.strategy.kind in LEAST_TASKS:
+        least = LEAST_TASKS[setting.strategy.kind](setting)
+        refuse_many(least, setting.iterations, "at least ")
+        if least > MOST_TASKS:  # as the builder would say, a million tasks later
+            said = f"{setting.strategy.name} has more than {MOST_TASKS:,} tasks in one iteration"
+            raise InputError([scenario.problem(where, said, f"try {fewer}")])
     try:
         program = KINDS[setting.strategy.kind](setting)
     except ProgramError as error:
         raise InputError([scenario.problem(where, str(error), f"try {fewer}")]) from None
-    instances = len(program) * program.iterations
-    if instances > MOST_INSTANCES:
-        said = f"{len(program):,} tasks x {program.iterations:,} iterations are too many to simulate"
-        raise InputError(
-            [scenario.problem(where, said, f"at most {MOST_INSTANCES:,}: fewer run.steps, {fewer}")]
-        )
+    refuse_many(len(program), program.iterations)
     return program

@@ -82,6 +82,38 @@ def buckets(setting: Setting, size_bytes: float) -> tuple[list[Bucket], int]:
     return found, top
 
 
+def least_tasks(setting: Setting) -> int:
+    """Return how many tasks an iteration has at least, counted without writing any down.
+
+    Those are forward, backward and update of each worker, and for each bucket the moment at which a worker is
+    ready, the messages, and in algorithms of rounds the moment at which a worker is through with one.
+    """
+    options, workers = setting.strategy.options, setting.cluster.workers
+    assert isinstance(options, AllreduceOptions)
+    count = len(buckets(setting, _bucket_bytes(options))[0]) if workers > 1 else 0
+    if setting.scenario.run.collectives == "closed_form":
+        return 3 * workers + count
+    per_node, nodes = setting.cluster.devices_per_node, setting.cluster.nodes
+    core = 1 << (workers.bit_length() - 1)
+    exchanges = core * (core.bit_length() - 1) + 2 * (workers - core)
+    steps = {
+        "ring": 2 * (workers - 1) * workers,
+        "hierarchical": 2 * (per_node - 1 + nodes - 1) * workers,
+        "tree": 2 * (workers - 1) + 4 * (workers - 1),
+        "recursive-doubling": 2 * exchanges,
+        "halving-doubling": 4 * core * (core.bit_length() - 1),
+        "direct": 2 * (workers - 1) * workers,
+    }
+    return 3 * workers + count * (workers + steps[options.algorithm])
+
+
+def _bucket_bytes(options: AllreduceOptions) -> float:
+    """Return the size that closes a bucket."""
+    if options.bucket is not None:
+        return options.bucket
+    return DEFAULT_BUCKET_BYTES if options.overlap else math.inf
+
+
 def build(setting: Setting) -> Program:
     """Return the program of data parallelism with a ring all-reduce."""
     options = setting.strategy.options
@@ -94,19 +126,13 @@ def build(setting: Setting) -> Program:
             [
                 setting.scenario.problem(
                     "run.collectives",
-                    f"there is no closed form for {options.algorithm} across machines of several devices",
+                    f"there is no closed form for {options.algorithm} across machines of several devices, "
+                    f"which {setting.strategy.name} asks for",
                     "write messages, or algorithm: hierarchical",
                 )
             ]
         )
-    size = (
-        options.bucket
-        if options.bucket is not None
-        else DEFAULT_BUCKET_BYTES
-        if options.overlap
-        else math.inf
-    )
-    reduced, rest = buckets(setting, size)
+    reduced, rest = buckets(setting, _bucket_bytes(options))
 
     times = [layer_times(setting, worker, workload.batch) for worker in range(workers)]
     feeds = [data.Feed(star, worker, workload.batch) for worker in range(workers)]

@@ -55,6 +55,46 @@ Apply = Callable[[Key, Sequence[int]], Sequence[int]]
 pusher, the task that its pull waits for."""
 
 
+def least_tasks(setting: Setting) -> int:
+    """Return how many tasks an iteration has at least, counted without writing any down.
+
+    Those are the passes of each worker over each group of layers, and a push and a pull of each pusher for
+    each slice (without overlap, for each server that holds any); of asynchronous training an update, too. 0
+    where the model is cut into too many slices, which is said otherwise.
+    """
+    options, workers, workload = setting.strategy.options, setting.cluster.workers, setting.workload
+    assert isinstance(options, PsOptions)
+    keys = _pieces(setting)
+    if keys > MOST_TASKS or not keys:
+        return 0
+    if not options.overlap:
+        counts = [count for _, count in tensor_elements(workload)]
+        keys = min(options.servers, max(counts) if options.placement == "sliced" else len(counts))
+    pushers = workers // setting.cluster.devices_per_node if options.local_merge else workers
+    passes = 2 * (len(groups(workload)) if options.overlap else 1)
+    return workers * passes + pushers * keys * (2 if setting.strategy.kind == "ps-sync" else 3)
+
+
+def _slice_elements(setting: Setting) -> int | None:
+    """Return the elements of the largest slice that ``slice_bytes`` allows, None where it is not given."""
+    options = setting.strategy.options
+    assert isinstance(options, PsOptions)
+    return None if options.slice_bytes is None else int(options.slice_bytes // setting.workload.dtype_bytes)
+
+
+def _pieces(setting: Setting) -> int:
+    """Return into how many slices the model is cut at least."""
+    options, most = setting.strategy.options, _slice_elements(setting)
+    assert isinstance(options, PsOptions)
+    return sum(
+        max(
+            min(options.servers, count) if options.placement == "sliced" else 1,
+            count // most if most else 0,
+        )
+        for _, count in tensor_elements(setting.workload)
+    )
+
+
 class Servers:
     """One strategy with parameter servers under construction."""
 
@@ -72,23 +112,14 @@ class Servers:
         """The workers that push: all, or the first of each machine."""
         workload = setting.workload
         itemsize = workload.dtype_bytes
-        slice_elements = None
-        if options.slice_bytes is not None:
-            slice_elements = int(options.slice_bytes // itemsize)
-            if slice_elements < 1:
-                raise setting.refuse(
-                    "slice_bytes",
-                    f"is less than one {workload.dtype} parameter",
-                    f"write '{itemsize} B' or more",
-                )
-        elements = tensor_elements(workload)
-        pieces = sum(
-            max(
-                min(options.servers, count) if options.placement == "sliced" else 1,
-                count // slice_elements if slice_elements else 0,
+        slice_elements, elements = _slice_elements(setting), tensor_elements(workload)
+        if slice_elements == 0:
+            raise setting.refuse(
+                "slice_bytes",
+                f"is less than one {workload.dtype} parameter",
+                f"write '{itemsize} B' or more",
             )
-            for _, count in elements
-        )
+        pieces = _pieces(setting)
         if pieces > MOST_TASKS:
             cut = "slice_bytes" if slice_elements else "servers"
             raise setting.refuse(

@@ -34,11 +34,26 @@ Factors = NDArray[np.float64]
 
 
 def is_random(scenario: Scenario) -> bool:
-    """Say whether anything in *scenario* is drawn at random."""
+    """Say whether anything in *scenario* is drawn at random, and comes out other than it would not be."""
     variation = scenario.variation
     drawn = [one for one in (variation.compute, variation.link, variation.server) if one is not None]
-    spells = [one for one in variation.stragglers or () if one.probability is not None]
-    return any(one.kind != "constant" for one in drawn) or bool(spells)
+    spells = [one for one in variation.stragglers or () if one.probability is not None and one.factor != 1]
+    return any(_varies(one) for one in drawn) or bool(spells)
+
+
+def _varies(spec: DistributionSpec) -> bool:
+    """Say whether what is drawn from *spec* differs from draw to draw."""
+    same = spec.kind == "constant" or spec.cv == 0 or (spec.low is not None and spec.low == spec.high)
+    return not (same or (spec.kind == "two-point" and spec.factor == 1))
+
+
+def is_nominal(spec: DistributionSpec) -> bool:
+    """Say whether all that *spec* describes takes the nominal time: a factor of 1 that does not vary."""
+    if _varies(spec):
+        return False
+    factor = spec.low if spec.mean is None else spec.mean
+    seconds = spec.mean is not None and spec.mean.in_seconds
+    return not seconds and (factor is None or factor == 1)
 
 
 def replications(scenario: Scenario) -> int:

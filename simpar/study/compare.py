@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,7 @@ from simpar.program import Program
 from simpar.result import Comparison, Interval, Measured, Row, Window
 from simpar.result.labels import label
 from simpar.result.rows import INTERVALS
-from simpar.scenario import Scenario, load
+from simpar.scenario import AnyScenario, Scenario, load
 from simpar.simulate import simulate
 from simpar.strategies import MOST_INSTANCES, Setting, nominal, prepare
 from simpar.strategies.common import batch_seconds, fastest
@@ -37,10 +37,8 @@ Progress = Callable[[str, int, int, int, int], None]
 """Called with (strategy, its number from 1, strategies in all, instances done, instances in all)."""
 
 
-def as_scenario(
-    scenario: Scenario | str | os.PathLike[str], set: Mapping[str, object] | None = None
-) -> Scenario:
-    """Return *scenario*, loaded if it is a path.
+def as_scenario(scenario: AnyScenario, set: Mapping[str, object] | None = None) -> Scenario:
+    """Return *scenario*, loaded if it is a path or a mapping.
 
     Raises:
         InputError: the file is wrong, or *set* is given with a scenario that is loaded already.
@@ -85,7 +83,7 @@ def compile_all(scenario: Scenario) -> list[tuple[Setting, Program]]:
 
 
 def compare(
-    scenario: Scenario | str | os.PathLike[str],
+    scenario: AnyScenario,
     *,
     set: Mapping[str, object] | None = None,
     advise: bool = True,
@@ -94,7 +92,7 @@ def compare(
     """Simulate every strategy of *scenario* and rank them by samples per second.
 
     Args:
-        scenario: a scenario or the path of its file.
+        scenario: a scenario, the path of its file, or what that would say as a mapping.
         set: settings to change first, by path: ``{"network.bandwidth": "100 Gbit/s"}``.
         advise: look for a setting that would help each strategy, by simulating a few steps with it.
 
@@ -204,7 +202,8 @@ def _runs(
 ) -> tuple[Measured, Mapping[str, Interval] | None]:
     """Simulate one strategy with the draws of each replication.
 
-    Returns the figures of the run whose step is the (lower) median, and how those of all are spread. Where a
+    Returns the figures of the run whose step is the median, of an even number the shorter of the two in the
+    middle, and how those of all are spread. Where a
     worker is so unlucky that asynchronous training has no step to measure, all run longer.
 
     Raises:
@@ -254,13 +253,18 @@ def _runs_of(
             figures["staleness_mean"].append(measured.staleness.mean)
     steps = figures["step_s"]
     median = sorted(range(count), key=lambda replication: (steps[replication], replication))[(count - 1) // 2]
-    return run(median, count), {name: _interval(values) for name, values in figures.items() if values}
+    return run(median, count), {name: _interval(name, values) for name, values in figures.items() if values}
 
 
-def _interval(values: Sequence[float]) -> Interval:
-    """Return the percentiles of *values*, interpolated between neighbours."""
-    p5, p50, p95 = (float(np.percentile(values, percent)) for percent in (5, 50, 95))
-    return Interval(p5, p50, p95)
+def _interval(name: str, values: Sequence[float]) -> Interval:
+    """Return the percentiles of *values*, the figures called *name*, interpolated between neighbours.
+
+    Of an even number the median is not interpolated: it is that of the run that is shown. The shorter of two
+    steps is the higher of two rates.
+    """
+    p5, p95 = (float(np.percentile(values, percent)) for percent in (5, 95))
+    is_rate = name in ("samples_per_s", "speedup", "efficiency")
+    return Interval(p5, statistics.median_high(values) if is_rate else statistics.median_low(values), p95)
 
 
 def _topology(scenario: Scenario) -> str:
@@ -307,6 +311,10 @@ class Explanation:
     window: Window
     path: list[Segment]
 
+    def __repr__(self) -> str:
+        """Return what is explained, in one line."""
+        return f"<Explanation of {self.row.name!r}: {self.window.label}, {self.step_s * 1e3:.4g} ms>"
+
     @property
     def step_s(self) -> float:
         """Length of the window."""
@@ -341,7 +349,7 @@ def resource_name(program: Program, task: int) -> str | None:
 
 
 def explain(
-    scenario: Scenario | str | os.PathLike[str],
+    scenario: AnyScenario,
     strategy: str,
     *,
     set: Mapping[str, object] | None = None,

@@ -2,7 +2,8 @@
 
 Each device takes the place of ``cluster.device`` as its preset says it: rate, efficiency and memory. Figures
 that the scenario gives of its own device are left behind with it, and times measured layer by layer belong to
-no other device at all. Prices are the scenario's, by the name of the device.
+no other device at all. Prices are the scenario's, by the name of the device. Where the scenario has an
+instance, a device is put into machines with as many devices and the same links, whose price is not known.
 
 Start with :func:`machines`.
 """
@@ -15,9 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem
+from simpar.hardware import load_instances
 from simpar.result import SCHEMA, Row
 from simpar.result.rows import write_csv
-from simpar.scenario import DEVICE_PRESETS, ClusterSpec, Scenario
+from simpar.scenario import DEVICE_PRESETS, AnyScenario, ClusterSpec, Scenario
 from simpar.scenario.presets import INSTANCE_PRESETS
 from simpar.scenario.words import did_you_mean
 from simpar.study.compare import Progress, as_scenario
@@ -48,6 +50,13 @@ class Machines:
     """What people read, by the name of each strategy, in the order of the file."""
     replaced: tuple[str, ...]
     """Settings of the scenario's own device, which no other takes over."""
+    housed: str | None = None
+    """The instance in whose machines devices stand, where the scenario has one and a device is asked for."""
+
+    def __repr__(self) -> str:
+        """Return what was compared, in one line."""
+        devices = ", ".join(self.devices)
+        return f"<Machines of {self.scenario!r}: {len(self.labels)} strategies on {devices}>"
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -97,6 +106,11 @@ class Machines:
         if self.replaced:
             settings = ", ".join(self.replaced)
             said.append(f"{settings} had no effect: every machine here is as its preset says")
+        if self.housed is not None:
+            said.append(
+                f"devices are put into machines like a {self.housed}: as many in each, and on its links; its "
+                f"price is not theirs"
+            )
         return said + common_notes(self.points)
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,8 +136,8 @@ class Machines:
 
 
 def machines(
-    scenario: Scenario | str | os.PathLike[str],
-    devices: Sequence[str],
+    scenario: AnyScenario,
+    devices: str | Sequence[str],
     *,
     set: Mapping[str, object] | None = None,
     progress: Progress | None = None,
@@ -131,7 +145,7 @@ def machines(
     """Simulate every strategy of *scenario* on each of *devices*.
 
     Args:
-        devices: names of presets.
+        devices: names of presets; or as one text, separated by commas.
         set: settings to change first, by path.
 
     Raises:
@@ -139,10 +153,13 @@ def machines(
             nothing can be simulated on any; ``problems`` has all of it.
     """
     scenario = as_scenario(scenario, set)
+    devices = read_names(devices) if isinstance(devices, str) else devices
     problems = [*name_problems(devices), *_measured_problems(scenario)]
     if problems:
         raise InputError(problems)
-    points = simulate_points(scenario, [settings_of(name) for name in devices], OPTION, progress)
+    homes = [_machine_of(scenario, name) for name in devices]
+    settings = [settings_of(name) | home for name, home in zip(devices, homes, strict=True)]
+    points = simulate_points(scenario, settings, OPTION, progress)
     return Machines(
         scenario=scenario.name,
         seed=scenario.run.seed,
@@ -150,7 +167,13 @@ def machines(
         points=tuple(points),
         labels=labels(scenario, points),
         replaced=_own_figures(scenario),
+        housed=scenario.cluster.instance if any(homes) else None,
     )
+
+
+def read_names(text: str) -> list[str]:
+    """Return the names in *text*, which commas separate."""
+    return [name.strip() for name in text.split(",")]
 
 
 def settings_of(name: str) -> dict[str, Any]:
@@ -160,6 +183,28 @@ def settings_of(name: str) -> dict[str, Any]:
     """
     chosen = {path: name for path, names in _known() if name in names}
     return chosen | {path: None for path, _ in _known() if path not in chosen}
+
+
+def _machine_of(scenario: Scenario, name: str) -> dict[str, Any]:
+    """Return the settings of the machine that the device called *name* is put into.
+
+    Where the scenario has an instance they are what follows from it, as if it were written out; else nothing.
+    """
+    cluster, network = scenario.cluster, scenario.network
+    if cluster.instance is None or name not in DEVICE_PRESETS:
+        return {}
+    instance = load_instances()[cluster.instance]
+    found: dict[str, Any] = {"cluster.devices_per_node": cluster.per_node}
+    if cluster.nodes is None:
+        found["cluster.workers"] = cluster.workers
+    if network is None or network.preset is None:
+        found["network.preset"] = instance.inter
+        if network is None or network.bandwidth is None:
+            found["network.bandwidth"] = f"{instance.network.value!r} B/s"
+    intra = None if network is None else network.intra
+    if cluster.per_node > 1 and instance.intra is not None and (intra is None or intra.preset is None):
+        found["network.intra.preset"] = instance.intra
+    return found
 
 
 def _known() -> list[tuple[str, tuple[str, ...]]]:
@@ -179,8 +224,10 @@ def name_problems(devices: Sequence[str]) -> list[Problem]:
         elif not name:
             problems.append(Problem("", 0, 0, OPTION, "has an empty name", "separate names by single commas"))
         elif name not in known:
-            said = f"unknown device {shown(name)}"
-            problems.append(Problem("", 0, 0, OPTION, said, did_you_mean(name, known)))
+            said, parts = f"unknown device {shown(name)}", name.split()
+            several = len(parts) > 1 and all(part in known for part in parts)
+            fix = f"write {','.join(parts)}" if several else did_you_mean(name, known)
+            problems.append(Problem("", 0, 0, OPTION, said, fix))
     return list(dict.fromkeys(problems))
 
 

@@ -10,9 +10,10 @@ from simpar.program import Program
 from simpar.result import Measured
 from simpar.result.labels import memory_parts, size
 from simpar.scenario import IntraSpec, NetworkSpec, Scenario
+from simpar.scenario.variation import DISTRIBUTED
 from simpar.strategies import Setting
 from simpar.strategies.operations import memory_bound
-from simpar.strategies.variation import is_random, replications
+from simpar.strategies.variation import is_nominal, is_random, replications
 from simpar.study.money import device_price, machine_price
 from simpar.trace import SERVER_OPS
 from simpar.units import spell
@@ -43,14 +44,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
                 f"{name} steps are not worth the same as the others: gradients are "
                 f"{measured.staleness.mean:.1f} updates old on average"
             )
-        uncertain = (measured.pushers - 1) * measured.share / measured.gradients
-        uneven = len(set(speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
-        uneven = uneven or setting.scenario.data.store_bandwidth is not None  # data comes first to some
-        if uneven and uncertain > 0.04 and not is_random(setting.scenario):
-            said.append(
-                f"{name} was measured over {measured.gradients} gradients only, so its figures are uncertain "
-                f"by up to {100 * uncertain:.0f} % (write more run.steps)"
-            )
+        said += _of_few(setting, measured, name)
     said += _of_gathering(measured, name)
     slowing = measured.slowing_frac
     if abs(slowing) > (SETTLING_AT_RANDOM if is_random(setting.scenario) else SETTLING):
@@ -73,6 +67,26 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
     if meta["kind"] == "pipeline":
         said += _of_pipeline(setting, measured)
     return said
+
+
+def _of_few(setting: Setting, measured: Measured, name: str) -> list[str]:
+    """Return how far off figures from a few gradients may be.
+
+    While it is measured, hardly anybody goes round a whole number of times, and whole rounds count: all but
+    one are at most a gradient off. Equal workers that start evenly apart lose nothing
+    once they have settled.
+    """
+    meta, random = measured.program.meta, is_random(setting.scenario)
+    uneven = len(set(setting.cluster.speeds)) > 1 or (meta["stagger"] == "none" and meta["sharing"] == "fifo")
+    uneven = uneven or setting.scenario.data.store_bandwidth is not None  # data comes first to some
+    uncertain = (measured.pushers - 1) * measured.share / measured.gradients
+    if uncertain <= (SETTLING if uneven and not random else SETTLING_AT_RANDOM):
+        return []
+    counted = f"{measured.gradients} gradient{'' if measured.gradients == 1 else 's'}"
+    return [
+        f"{name} was measured over {counted} only, so its figures are an estimate, uncertain by up to "
+        f"{100 * uncertain:.0f} % (write more run.steps)"
+    ]
 
 
 def _of_gathering(measured: Measured, name: str) -> list[str]:
@@ -170,9 +184,12 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
         if served and not cluster.server.takes_time:
             why = "servers take no time without add_rate, update_rate or overhead"
             no_effect(f"cluster.server.{option}", why)
-    asynchronous = any(program.meta["clock"] == "async" for program in programs)
-    if "stagger" in scenario.run.model_fields_set and not asynchronous:
-        no_effect("run.stagger", "no strategy is asynchronous")
+    if "stagger" in scenario.run.model_fields_set:
+        staggered = [program.meta for program in programs if "stagger" in program.meta]
+        if not staggered:
+            no_effect("run.stagger", "no strategy is asynchronous")
+        elif not any(meta["clock"] == "async" for meta in staggered) and _settled_at_once(setting):
+            no_effect("run.stagger", "nothing is pushed, so that nobody meets anybody")
     reducing = any("algorithm" in program.meta for program in programs)
     if "collectives" in scenario.run.model_fields_set and not reducing:
         no_effect("run.collectives", "no strategy has a collective")
@@ -207,6 +224,12 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     return said
 
 
+def _settled_at_once(setting: Setting) -> bool:
+    """Return whether workers that never meet take the same time for every step after the warm-up."""
+    scenario = setting.scenario
+    return scenario.run.warmup > 0 and not is_random(scenario) and len(set(setting.cluster.speeds)) == 1
+
+
 def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
     """Return what the figures mean where times are drawn, and the draws that meet nothing."""
     variation, runs, said = scenario.variation, replications(scenario), []
@@ -216,6 +239,12 @@ def _of_variation(scenario: Scenario, programs: list[Program]) -> list[str]:
             f"figures are those of its median run, p5 to p95 is the spread of their average steps"
         )
     idle = "had no effect: "
+    for key in DISTRIBUTED:
+        if (spec := getattr(variation, key)) is not None and is_nominal(spec):
+            said.append(f"variation.{key} {idle}a factor of 1 that does not vary is the nominal time")
+    for number, one in enumerate(variation.stragglers or ()):
+        if one.factor == 1:
+            said.append(f"variation.stragglers[{number}] {idle}a factor of 1 is the nominal time")
     if variation.replications is not None and not is_random(scenario):
         said.append(f"variation.replications {idle}nothing is drawn at random")
     if variation.link is not None and not any(
@@ -245,6 +274,11 @@ def _of_operations(scenario: Scenario, compiled: list[tuple[Setting, Program]]) 
     given = [key for key in ("half_flops", "launch", "memory_bandwidth", "roofline") if getattr(device, key)]
     if setting.workload.measured_batch is not None or device.forward is not None:
         return [f"cluster.device.{key} had no effect: times were measured" for key in given]
+    said += [
+        f"cluster.device.{key} had no effect: none is the default"
+        for key in ("half_flops", "launch")
+        if getattr(device, key) == 0 and key in device.model_fields_set
+    ]
     if not device.roofline:
         if "memory_bandwidth" in given:
             said.append(

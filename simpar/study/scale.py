@@ -23,7 +23,7 @@ from typing import Any
 from simpar.errors import InputError, Problem
 from simpar.result import SCHEMA, Row
 from simpar.result.rows import write_csv
-from simpar.scenario import ClusterSpec, Scenario
+from simpar.scenario import AnyScenario, ClusterSpec, Scenario
 from simpar.scenario.ranges import whole_range
 from simpar.scenario.words import did_you_mean
 from simpar.study.compare import Progress, as_scenario
@@ -59,6 +59,11 @@ class Scaling:
     """One a value."""
     labels: Mapping[str, str]
     """What people read, by the name of each strategy, in the order of the file."""
+
+    def __repr__(self) -> str:
+        """Return what was scaled, in one line."""
+        values = ", ".join(map(str, self.values))
+        return f"<Scaling of {self.scenario!r}: {len(self.labels)} strategies at {self.axis} {values}>"
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -145,9 +150,9 @@ class Scaling:
 
 
 def scale(
-    scenario: Scenario | str | os.PathLike[str],
+    scenario: AnyScenario,
     axis: str = "workers",
-    values: str | Sequence[int] = "1:64:x2",
+    values: str | int | Sequence[int] = "1:64:x2",
     *,
     set: Mapping[str, object] | None = None,
     progress: Progress | None = None,
@@ -155,15 +160,17 @@ def scale(
     """Simulate every strategy of *scenario* at each number of workers.
 
     Args:
-        axis: ``workers``, or ``nodes`` of a cluster that has them.
-        values: whole numbers that rise, or a range like ``1:64:x2`` or ``1..8``.
+        axis: ``workers``, or ``nodes``, machines of ``cluster.devices_per_node`` workers; either takes the
+            place of the other where the scenario has that.
+        values: a whole number, or several that rise, or a range like ``1:64:x2`` or ``1..8``.
         set: settings to change first, by path.
 
     Raises:
         InputError: the scenario, the axis or its values are wrong, or nothing can be simulated at any.
     """
     scenario = as_scenario(scenario, set)
-    numbers = whole_range(values if isinstance(values, str) else ",".join(map(str, values)), OPTION)
+    text = str(values) if isinstance(values, (str, int)) else ",".join(map(str, values))
+    numbers = whole_range(text, OPTION)
     path = axis_path(axis)
     _check_speeds(scenario, path, numbers)
     points = simulate_points(scenario, [{path: number} for number in numbers], OPTION, progress)

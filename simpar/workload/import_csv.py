@@ -35,6 +35,7 @@ MOST_LAYERS = 20_000
 """Layers that a profile may have."""
 
 _TIMES = ("forward_s", "backward_s")
+_LEAST_S = Decimal("1e-12")  # a picosecond: no scenario takes less, but zero
 _LIMITS = {
     "forward_s": Decimal(10) ** 9,
     "backward_s": Decimal(10) ** 9,
@@ -272,6 +273,9 @@ class _Table:
             self._problems.add(
                 cell.place, where, f"{_short(text)} is not possible", f"write at most {_LIMITS[key]:.0e}"
             )
+        elif key in _TIMES and 0 < value < _LEAST_S:
+            said = f"{_short(text)} is less than a picosecond"
+            self._problems.add(cell.place, where, said, "write 0, or seconds that matter")
         elif key not in _TIMES and value % 1:
             self._problems.add(cell.place, where, f"{_short(text)} is no whole number of bytes", example)
         else:

@@ -81,6 +81,12 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+def test_without_a_strategy_all_are_named(small):
+    done = explain(small)
+    assert done.returncode == 2
+    assert done.stderr == "STRATEGY: is missing; write one of: ps-sync, allreduce\n"
+
+
 def test_an_unknown_strategy_is_refused_as_ever(small):
     done = explain(small, "ps-snyc", "--more")
     assert done.returncode == 2

@@ -106,3 +106,10 @@ def test_unknown_names_are_refused_with_the_nearest(words):
     )
     assert done.returncode == 2
     assert "did you mean" in done.stderr or "write one of" in done.stderr
+
+
+def test_the_words_that_an_option_takes_are_listed():
+    words = [sys.executable, "-m", "simpar", "strategies", "ps-sync"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in said.splitlines() if line.lstrip().startswith("placement")]
+    assert "(sliced, balanced, round_robin)" in line

@@ -137,3 +137,13 @@ def test_control_characters_never_reach_the_terminal():
 def test_a_wrong_option_is_one_line():
     done = simpar("compare", QUICKSTART, "--steps", "1.5")
     refused(done, "--help", lines=1)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_output_to_a_full_disk_is_one_line_that_says_what_is_full():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "simpar", "schema"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == b"simpar: standard output, or a temporary file: No space left on device\n"

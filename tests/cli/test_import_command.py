@@ -29,6 +29,19 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path):
     assert out.read_text() != "mine"
 
 
+@pytest.mark.parametrize("kind", ["csv", "pipedream"])
+def test_the_file_that_is_read_is_never_written(tmp_path, kind):
+    table = tmp_path / "mine.yaml"
+    table.write_text((ROOT / ("tests/data/layers.csv" if kind == "csv" else GRAPH)).read_text())
+    before, link = table.read_text(), tmp_path / "other.yaml"
+    link.symlink_to(table)
+    for out in (table, link):
+        done = simpar("import", kind, table, "--batch", 4, "--out", out, "--force")
+        assert done.returncode == 2
+        assert done.stderr == f"--out: {out} is the file that is read; name another one\n"
+    assert table.read_text() == before
+
+
 def test_a_broken_graph_is_refused_and_nothing_is_written(tmp_path):
     graph, out = tmp_path / "broken.txt", tmp_path / "out.yaml"
     graph.write_text("node1 -- Linear(2, 2) -- forward_compute_time=oops\n")

@@ -4,7 +4,7 @@
 import pytest
 
 from simpar.errors import InputError
-from simpar.scenario import load, locate
+from simpar.scenario import change, load, locate
 
 TEXT = """\
 model: {preset: resnet-50, batch: 64}
@@ -93,7 +93,7 @@ def test_a_list_of_layers_is_reached_by_index_and_name(tmp_path):
         ("name", "[1", "name: not YAML"),
         ("name", "&a b", "name: anchors are not used here: '&a'; remove it"),
         ("name", "a: 1\nb: {c: 1, c: 2}", "name: 'c' is given twice"),
-        ("cluster.workers", "", "cluster.workers: is empty; write 'workers: 8'"),
+        ("cluster.workers", "", "cluster.workers: required key 'workers' is missing; write 'workers: 8'"),
         ("name", "\x1b", "name: '\\x1b' is not a printable character"),
         ("cluster.speed", "[1, 2]", "cluster.speed: 2 speeds are given for 8 workers"),
     ],
@@ -139,3 +139,54 @@ def test_a_path_is_located_in_the_plain_data():
     assert locate(data, "strategies[0].servers") == ("strategies", 0, "ps-sync", "servers")
     assert locate(data, "network.latency") == ("network", "latency")
     assert data == {"strategies": ["ps-sync", {"allreduce": {"overlap": True}}], "network": {}}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "gone", "section"),
+    [
+        ("model.global_batch", 512, "batch", "model"),
+        ("cluster.nodes", 4, "workers", "cluster"),
+    ],
+)
+def test_a_setting_takes_the_place_of_the_one_that_excludes_it(read, setting, value, gone, section):
+    plain = read({setting: value}).written.data[section]
+    assert plain[setting.partition(".")[2]] == value
+    assert gone not in plain
+
+
+def test_machines_take_the_place_of_workers_and_back(read):
+    machines = {"cluster.nodes": 2, "cluster.devices_per_node": 4, "network.intra": "nvlink-3"}
+    for changes in (machines | {"cluster.workers": None}, machines):
+        scenario = read(changes)
+        assert (scenario.cluster.workers, scenario.cluster.nodes) == (8, 2)
+    back = change(scenario, {"cluster.workers": 12})
+    assert (back.cluster.workers, back.cluster.nodes) == (12, None)
+
+
+def test_two_overrides_that_exclude_each_other_are_refused(problems):
+    (line,) = problems(("model.global_batch", "64"), ("model.batch", "8"))
+    assert (
+        line == "--set:1:1: model.global_batch: 'batch' and 'global_batch' are both given; keep one of them"
+    )
+    (line,) = problems(("cluster.nodes", "2"), ("cluster.workers", "8"))
+    assert "'workers' and 'nodes' are both given" in line
+
+
+def test_workers_unset_are_missing_where_nothing_stands_in_for_them(problems):
+    (line,) = problems(("cluster.workers", "null"))
+    assert line == "--set:1:1: cluster.workers: required key 'workers' is missing; write 'workers: 8'"
+
+
+@pytest.mark.parametrize(
+    ("setting", "meant"),
+    [
+        ("cluster.device=a100_80", "a100-80"),
+        ("cluster.instance=p3_16xlarge", "p3.16xlarge"),
+        ("prices={p3_16xlarge: 3 USD/h}", "p3.16xlarge"),
+        ("prices={a100_80: 3 USD/h}", "a100-80"),
+    ],
+)
+def test_the_name_that_is_meant_is_spelt_as_it_is_written(problems, setting, meant):
+    path, _, value = setting.partition("=")
+    (line,) = problems((path, value))
+    assert f"did you mean '{meant}'?" in line

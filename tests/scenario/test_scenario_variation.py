@@ -91,6 +91,14 @@ def test_measured_times_are_read_from_a_file(load, times):
             "variation.compute: a normal distribution needs mean and cv; write 'mean: 1' and 'cv: 0.1'",
         ),
         (
+            "{compute: {kind: empirical}}",
+            "variation.compute: an empirical distribution needs file; write 'file: times.txt'",
+        ),
+        (
+            "{compute: {kind: exponential, mean: 1, cv: 2}}",
+            "variation.compute.cv: an exponential time has a cv of 1 at most; write lognormal",
+        ),
+        (
             "{compute: {kind: pareto, mean: 1, shape: 1}}",
             "variation.compute.shape: a pareto distribution of shape 1 has no mean; write a shape above 1",
         ),
@@ -190,16 +198,31 @@ def test_one_mistake_is_one_line(said, section, problem):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("1\nfast\n", "t.txt:2:1: 'fast' is not a time; write one time above zero a line"),
-        ("1\n-3\n", "t.txt:2:1: '-3' is not above zero and finite; write one time above zero a line"),
-        ("1\n0\n", "t.txt:2:1: '0' is not above zero and finite; write one time above zero a line"),
-        ("1\n5 ms\n", "t.txt:2:1: '5 ms' has a unit, and others have none; write one time above zero a line"),
+        ("1\nfast\n", "{}t.txt:2:1: 'fast' is not a time; write one time above zero a line"),
+        ("1\n-3\n", "{}t.txt:2:1: '-3' is not above zero and finite; write one time above zero a line"),
+        ("1\n0\n", "{}t.txt:2:1: '0' is not above zero and finite; write one time above zero a line"),
+        (
+            "1\n5 ms\n",
+            "{}t.txt:2:1: '5 ms' has a unit, and others have none; write one time above zero a line",
+        ),
+        (
+            "1\n1e-320\n",
+            "{}t.txt:2:1: '1e-320' is less than 1e-12, next to nothing; write one time above zero a line",
+        ),
     ],
 )
-def test_a_wrong_line_of_a_file_of_times_is_named(load, text, problem):
+def test_a_wrong_line_of_a_file_of_times_is_named_as_one_opens_it(load, tmp_path, text, problem):
     with pytest.raises(InputError) as caught:
         load("{compute: {kind: empirical, file: t.txt}}", t=text)
-    assert [str(one) for one in caught.value.problems] == [problem]
+    assert [str(one) for one in caught.value.problems] == [problem.format(f"{tmp_path}/")]
+
+
+def test_wrong_lines_of_a_file_of_times_that_are_not_shown_are_counted(load):
+    with pytest.raises(InputError) as caught:
+        load("{compute: {kind: empirical, file: t.txt}}", t="fast\n" * 25 + "1\n")
+    *shown, last = caught.value.problems
+    assert [problem.line for problem in shown] == list(range(1, 21))
+    assert (last.line, last.message) == (25, "5 more lines are wrong, the last of them this one")
 
 
 @pytest.mark.parametrize(

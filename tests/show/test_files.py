@@ -1,8 +1,10 @@
+import errno
 import os
 import stat
 
 import pytest
 
+from simpar.result.rows import write_csv
 from simpar.show.files import check_writable, write_atomically
 
 ENDINGS = (".svg", ".png")
@@ -100,7 +102,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "a.svg").write_text("old")
 
     def full(*_):
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="no space"):
@@ -108,3 +110,15 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
 
     assert (tmp_path / "a.svg").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.svg"]
+
+
+def test_a_full_disk_names_the_file_that_was_asked_for(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    for write, data in ((write_atomically, b"new"), (write_csv, "new")):
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            write(tmp_path / "a.csv", data)
+        assert caught.value.filename == str(tmp_path / "a.csv")
+        assert os.listdir(tmp_path) == []

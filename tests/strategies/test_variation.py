@@ -197,3 +197,33 @@ def test_an_unlucky_worker_makes_the_run_longer_instead_of_ending_the_comparison
     assert too_short > 0
     assert row.measured.program.iterations > simpar.compile(scenario, "ps-async").iterations
     assert row.intervals["step_s"].p5 > 0
+
+
+def test_of_an_even_number_of_runs_the_median_is_the_run_that_is_shown(varied):
+    result = simpar.compare(varied("ps-async", variation=LOGNORMAL | {"replications": 4}), advise=False)
+    (row,) = result.rows
+    assert row.step_s == row.intervals["step_s"].p50
+    for figure in ("samples_per_s", "speedup", "efficiency"):
+        assert getattr(row, figure) == row.intervals[figure].p50
+        assert row.intervals[figure].p5 < row.intervals[figure].p50 < row.intervals[figure].p95
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        {"kind": "lognormal", "mean": 1, "cv": 0},
+        {"kind": "uniform", "low": 1, "high": 1},
+        {"kind": "two-point", "factor": 1, "probability": 0.5},
+    ],
+)
+def test_draws_that_are_all_the_same_run_once_and_change_nothing(varied, compute):
+    spell = [{"probability": 0.5, "factor": 1, "steps": 2}]
+    result = simpar.compare(varied("ps-sync", variation={"compute": compute, "stragglers": spell}))
+    row, plain = result["ps-sync"], simpar.compare(varied("ps-sync", variation={}))["ps-sync"]
+    assert row.intervals is None
+    assert row.step_s == pytest.approx(plain.step_s, rel=1e-9)
+    assert (
+        "variation.compute had no effect: a factor of 1 that does not vary is the nominal time"
+        in result.notes
+    )
+    assert "variation.stragglers[0] had no effect: a factor of 1 is the nominal time" in result.notes

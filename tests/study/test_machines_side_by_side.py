@@ -83,6 +83,11 @@ def test_unknown_names_are_all_said_at_once(written):
     assert refused.value.problems[0].fix == "did you mean 'h100'?"
 
 
+def test_names_between_which_commas_are_missing_are_offered_with_them(written):
+    with pytest.raises(InputError, match="'v100 h100'; write v100,h100"):
+        simpar.machines(written(), ["v100 h100"])
+
+
 @pytest.mark.parametrize("names", [[], [""]])
 def test_no_name_is_refused(written, names):
     with pytest.raises(InputError, match="names no device"):
@@ -133,3 +138,37 @@ def test_the_head_says_only_what_is_the_same_on_every_machine(written):
     assert table_points.machines(result).startswith(
         "ResNet-50, batch 64 on each of 2 workers, 10 Gbit/s, 0 s"
     )
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {},
+        {"cluster": {"instance": "p3.16xlarge"}},
+        {"cluster": {"instance": "p3.16xlarge", "workers": 16}},
+        {"cluster": {"instance": "p3.2xlarge", "nodes": 4}},
+        {"network": {"latency": "1 us", "intra": {"bandwidth": "100 GB/s"}}},
+        {"network": {"bandwidth": "10 Gbit/s"}},
+    ],
+)
+def test_a_device_is_put_into_the_machines_of_an_instance(around):
+    """A p3 has V100s: with its own device in it, a machine is as fast as ever."""
+    scenario = {
+        "model": {"preset": "resnet-50", "batch": 64},
+        "cluster": {"instance": "p3.16xlarge", "nodes": 2},
+        "strategies": ["allreduce", {"ps-sync": {"servers": 2}}],
+        "run": {"steps": 2},
+    }
+    scenario |= around
+    instance = scenario["cluster"]["instance"]
+    result = simpar.machines(scenario, ["v100", instance, "h100"])
+    device, machine, other = (point.comparison for point in result.points)
+    for name in ("allreduce", "ps-sync"):
+        assert device[name].workers == machine[name].workers == other[name].workers
+        assert device[name].step_s == pytest.approx(machine[name].step_s, rel=1e-12)
+        assert other[name].step_s < machine[name].step_s
+        assert device[name].usd_per_hour is None
+        assert machine[name].usd_per_hour > 0
+    assert any(note.startswith(f"devices are put into machines like a {instance}") for note in result.notes)
+    alone = simpar.machines(scenario, [instance])
+    assert not any("put into" in note for note in alone.notes)

@@ -1,5 +1,7 @@
 """What a reader is told before believing the figures."""
 
+import re
+
 import pytest
 
 import simpar
@@ -48,6 +50,16 @@ def compared(tmp_path):
         (
             {"set": {"cluster.device.memory_bandwidth": "900 GB/s"}},
             "cluster.device.memory_bandwidth had no effect",
+        ),
+        ({"set": {"cluster.device.half_flops": 0}}, "cluster.device.half_flops had no effect"),
+        ({"set": {"cluster.device.launch": 0}}, "cluster.device.launch had no effect"),
+        (
+            {"set": {"variation": {"stragglers": [{"worker": 1, "factor": 1}]}}},
+            "variation.stragglers[0] had no effect: a factor of 1 is the nominal time",
+        ),
+        (
+            {"set": {"variation": {"link": {"kind": "lognormal", "mean": 1, "cv": 0}}}},
+            "variation.link had no effect: a factor of 1 that does not vary",
         ),
         ({"network": ", intra: nvlink-3"}, "network.intra had no effect: machines have one device each"),
         (
@@ -134,6 +146,55 @@ def test_lockstep_is_said_and_is_as_slow_as_synchronous(compared):
     result = compared(strategies="ps-sync, ps-async", run=", stagger: none")
     assert "lockstep" in " ".join(result["ps-async"].notes)
     assert result["ps-async"].step_s == pytest.approx(result["ps-sync"].step_s, rel=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("factor", [1.3, 2.0, 3.7])
+def test_figures_of_a_few_gradients_are_as_far_off_as_is_said_at_most(scene, steps, factor):
+    """Workers that never meet: each goes round in its own time; together they do the sum of their paces."""
+    straggler = {"stragglers": [{"worker": 2, "factor": factor}]}
+    scenario = scene(
+        "ps-async",
+        workers=3,
+        layers=((1.0, 2.0, 1, 0.0),),
+        bandwidth=1e12,
+        run={"steps": steps},
+        variation=straggler,
+    )
+    row = simpar.compare(scenario, advise=False)["ps-async"]
+    pace = row.samples_per_s / (2 / 3.0 + 1 / (3.0 * factor))
+    said = [re.search(r"over (\d+) gradients? only, .* by up to (\d+) %", note) for note in row.notes]
+    bounds = [(int(found[1]), int(found[2])) for found in said if found]
+    bound = bounds[0][1] + 0.5 if bounds else 4.0  # what is said is rounded
+    assert abs(1 / pace - 1) <= bound / 100
+    assert all(bound == round(100 * 2 / gradients) for gradients, bound in bounds)
+    assert bounds or steps >= 8
+
+
+@pytest.mark.parametrize("kind", ["ps-async", "ps-ssp"])
+def test_asynchronous_figures_of_few_updates_are_called_an_estimate(scene, kind):
+    for sharing, steps in (("fifo", 1), ("fifo", 2), ("fair", 1)):
+        scenario = scene(kind, workers=4, sharing=sharing, run={"steps": steps, "warmup": 0})
+        (row,) = simpar.compare(scenario, advise=False).rows
+        assert any("only, so its figures are an estimate" in note for note in row.notes)
+        assert not any("1 gradients" in note for note in row.notes)
+    many = simpar.compare(scene(kind, workers=4, run={"steps": 40}), advise=False).rows[0]
+    assert not any("an estimate" in note for note in many.notes)
+
+
+def test_when_workers_start_is_said_to_have_no_effect_only_where_it_has_none(scene):
+    """Without parameters nobody waits for anybody, but the first step ends when the last starter is done."""
+
+    def compared(**run):
+        return simpar.compare(scene("ps-async", layers=((1.0, 2.0, 0, 0.0),), run=run), advise=False)
+
+    for warmup, said in ((2, True), (0, False)):
+        even, none = (compared(stagger=stagger, warmup=warmup, steps=2) for stagger in ("even", "none"))
+        assert (even.rows[0].step_s == none.rows[0].step_s) is said
+        notes = [note for note in none.notes if note.startswith("run.stagger")]
+        assert notes == (
+            ["run.stagger had no effect: nothing is pushed, so that nobody meets anybody"] * said
+        )
 
 
 def test_staleness_stands_beside_asynchronous_throughput(compared):

@@ -217,3 +217,13 @@ def test_a_strategy_that_does_not_go_with_a_point_leaves_the_others_theirs(tmp_p
     assert set(two.comparison) == {"ps-async", "ps-async-3"}
     assert list(two.refused) == ["ps-async-2"]
     assert "less than one push an update" in two.refused["ps-async-2"]
+
+
+def test_workers_and_machines_scale_whichever_the_scenario_counts(scene):
+    """Workers that come two a machine: so many machines are twice as many workers."""
+    scenario = scene("allreduce", workers=4, per_node=2, intra=(1e4, 0.0))
+    machines = simpar.scale(scenario, "nodes", [1, 2])
+    assert [machines.workers(value) for value in (1, 2)] == [2, 4]
+    counted = simpar.scale(simpar.load(scenario.written.path, set={"cluster.nodes": 3}), "workers", [2, 4])
+    for one, other in zip(machines.points, counted.points, strict=True):
+        assert one.comparison.to_dict() == other.comparison.to_dict()

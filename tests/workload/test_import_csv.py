@@ -117,6 +117,13 @@ def test_every_problem_is_said_at_once(tmp_path):
     ]
 
 
+def test_a_time_below_a_picosecond_is_refused_and_zero_is_not(tmp_path):
+    assert problems_of(table(tmp_path, HEADER, "a,1e-320,0,0,0", "b,1e-12,9e-13,0,0")) == [
+        "2:3: row 1 (a), forward_s: '1e-320' is less than a picosecond; write 0, or seconds that matter",
+        "3:9: row 2 (b), backward_s: '9e-13' is less than a picosecond; write 0, or seconds that matter",
+    ]
+
+
 def test_a_decimal_comma_is_recognised(tmp_path):
     assert problems_of(table(tmp_path, HEADER, 'fc,"0,5",1,0,0')) == [
         "2:4: row 1 (fc), forward_s: '0,5' is not a number; write seconds like 0.0012, with a point"
