@@ -170,10 +170,12 @@ def _open(path: str | None) -> Store | None:
                 f"warning: {one_line(str(file.parent))}: {error.strerror}; runs are not kept", err=True
             )
             return None
-        return Store.open(file)
+        found = Store.open(file, renew=True)
     except InputError as error:
         click.echo(f"warning: {error.problems[0].message}; runs are not kept", err=True)
         return None
+    found.shrink()
+    return found
 
 
 def _what_is_kept(store: Store | None) -> str:

@@ -1,23 +1,24 @@
 """Many points of a study simulated: on all cores or on a cluster, each kept as soon as it is done.
 
 The same results, in the same order, whatever finishes first and however many processes there are: a point's
-result crosses as JSON even where nothing is parallel, and is put in its place by number. What a point cannot
-do does not stop the others. Start with :func:`simulate_all`.
+result is packed and read again even where nothing is parallel, and is put in its place by number. What a
+point cannot do does not stop the others. Start with :func:`simulate_all`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem, SimparError
-from simpar.result import Comparison
 from simpar.scenario import Scenario, change
 from simpar.study.axes import OPTION
 from simpar.study.compare import compare_each
+from simpar.study.kept import Outcome, pack, unpack
 from simpar.study.points import Point, said
 from simpar.study.store import Store, keys
 
@@ -34,6 +35,27 @@ Result = tuple[int, dict[str, Any]]
 """Number of a point, and what came out, as :func:`simulate_point` gives it."""
 
 
+@dataclass(slots=True)
+class Kept:
+    """What a store holds of a study."""
+
+    keys: Sequence[bytes | None]
+    """Of each point; None where it cannot be kept."""
+    outcomes: dict[int, Outcome]
+    """Of the points that were found, by number."""
+
+
+def look_up(scenario: Scenario, settings: Sequence[Mapping[str, Any]], store: Store | None) -> Kept:
+    """Return what *store* holds of *scenario* with each of *settings*; what cannot be read is not there."""
+    if store is None:
+        return Kept([None] * len(settings), {})
+    names, outcomes = keys(scenario, settings), {}
+    for number, packed in store.find(names).items():
+        with contextlib.suppress(ValueError):
+            outcomes[number] = unpack(packed)
+    return Kept(names, outcomes)
+
+
 def simulate_all(
     scenario: Scenario,
     settings: Sequence[Mapping[str, Any]],
@@ -41,6 +63,7 @@ def simulate_all(
     jobs: int | None = None,
     cluster: str | None = None,
     store: Store | None = None,
+    kept: Kept | None = None,
     progress: RunProgress | None = None,
 ) -> list[Point]:
     """Compare the strategies of *scenario* with each of *settings*, in order.
@@ -48,37 +71,33 @@ def simulate_all(
     Args:
         jobs: processes; None is one a core.
         cluster: instead, the address of a Dask scheduler: ``dask://HOST:PORT``.
-        store: where runs are looked up, and kept.
+        store: where runs are kept.
+        kept: what it holds of them already; looked up where it is not given.
 
     Raises:
         InputError: nothing can be simulated at any point, or the cluster cannot be reached.
     """
-    found: dict[int, dict[str, Any]] = {}
-    names = keys(scenario, settings) if store is not None else [None] * len(settings)
-    for number, key in enumerate(names):
-        kept = store.get(key) if store is not None and key is not None else None
-        if kept is not None and _readable(kept):
-            found[number] = kept
+    kept = kept or look_up(scenario, settings, store)
+    found = dict(kept.outcomes)
     before = len(found)
     missing = [number for number in range(len(settings)) if number not in found]
     if progress:
         progress(before, len(settings), before)
     for number, result in _results(scenario, settings, missing, jobs, cluster):
-        found[number], key = result, names[number]
-        if (
-            store is not None
-            and key is not None
-            and result["comparison"] is not None
-            and not result["broken"]
-        ):
-            store.put(key, result)
+        packed, key = pack(result), kept.keys[number]
+        found[number] = outcome = unpack(packed)
+        if store is not None and key is not None and outcome.comparison is not None and not outcome.broken:
+            store.put(key, packed)
         if progress:
             progress(len(found), len(settings), before)
-    results = [found[number] for number in range(len(settings))]
-    if all(result["comparison"] is None for result in results):
-        problems = [Problem(**one) for result in results for one in result["problems"]]
+    outcomes = [found[number] for number in range(len(settings))]
+    if all(outcome.comparison is None for outcome in outcomes):
+        problems = [Problem(**one) for outcome in outcomes for one in outcome.problems]
         raise InputError(dict.fromkeys(problems))
-    return [_point(changes, result) for changes, result in zip(settings, results, strict=True)]
+    return [
+        Point(changes, outcome.comparison, outcome.refused)
+        for changes, outcome in zip(settings, outcomes, strict=True)
+    ]
 
 
 def simulate_point(packed: bytes, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,24 +136,6 @@ def _unpacked(packed: bytes) -> Scenario:
     scenario = pickle.loads(packed)
     assert isinstance(scenario, Scenario), type(scenario)
     return scenario
-
-
-def _readable(kept: Mapping[str, Any]) -> bool:
-    """Return whether what a store holds is a result; what is not will be simulated anew."""
-    try:
-        Comparison.from_dict(kept["comparison"])
-        return isinstance(kept["facts"], dict) and isinstance(kept["refused"], dict) and "broken" in kept
-    except (InputError, KeyError):
-        return False
-
-
-def _point(changes: Mapping[str, Any], result: Mapping[str, Any]) -> Point:
-    plain = json.loads(json.dumps(result))
-    if plain["comparison"] is None:
-        return Point(changes, None, plain["refused"])
-    comparison = Comparison.from_dict(plain["comparison"])
-    comparison.facts.update(plain["facts"])
-    return Point(changes, comparison, plain["refused"])
 
 
 def _results(
