@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -22,6 +23,9 @@ COMMANDS = {
     "schema": "Print the JSON Schema of scenario files, for editors",
 }
 """Commands in the order of the help, with their summaries."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What writing to a full disk says; of a file that is named, its name, too."""
 
 
 class _Commands(click.Group):
@@ -103,8 +107,8 @@ def main() -> None:
 
             sys.exit(report(error))
         if isinstance(error, OSError) and error.strerror:
-            place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"simpar: {place}{error.strerror}", err=True)
+            place = error.filename or ("standard output" if error.errno in _FULL else "")
+            click.echo(f"simpar: {place}{': ' if place else ''}{error.strerror}", err=True)
             sys.exit(2)
         raise
 

@@ -114,8 +114,9 @@ def command(
     finally:
         progress.clear()
         if kept is not None:
-            if kept.trouble:
-                click.echo(f"warning: {one_line(kept.trouble)}; runs were not kept", err=True)
+            if kept.lost:
+                count = f"{kept.lost} run{'' if kept.lost == 1 else 's'}"
+                click.echo(f"warning: {one_line(kept.trouble)}; {count} not kept", err=True)
             kept.close()
     return _give(study, as_json, csv, plot)
 
@@ -166,21 +167,25 @@ def _open(path: str | None) -> Store | None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            click.echo(
-                f"warning: {one_line(str(file.parent))}: {error.strerror}; runs are not kept", err=True
-            )
+            _warn(f"{one_line(str(file.parent))}: {error.strerror}", "name a file: --store FILE")
             return None
         found = Store.open(file, renew=True)
     except InputError as error:
-        click.echo(f"warning: {error.problems[0].message}; runs are not kept", err=True)
+        _warn(error.problems[0].message, error.problems[0].fix)
         return None
     found.shrink()
     return found
 
 
+def _warn(message: str, fix: str) -> None:
+    click.echo(f"warning: runs are not kept: {message}; {fix}", err=True)
+
+
 def _what_is_kept(store: Store | None) -> str:
-    if store is None or store.trouble:
+    if store is None:
         return "nothing was kept"
+    if store.lost:
+        return f"{store.lost} of them could not be kept"
     return f"they are kept in {one_line(str(store.path))}: the same command goes on from there"
 
 

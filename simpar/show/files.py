@@ -72,7 +72,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     A link is followed; the file that it leads to is replaced.
 
     Raises:
-        OSError: the folder does not exist, is full or cannot be written to; nothing is left behind.
+        OSError: the folder does not exist, is full or cannot be written to; nothing is left behind, and
+            ``filename`` is *path*.
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(f".simpar-{secrets.token_hex(6)}.part")
@@ -83,6 +84,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         if target.exists():
             os.chmod(part, stat.S_IMODE(target.stat().st_mode))
         os.replace(part, target)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk has no name of its own
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
         raise

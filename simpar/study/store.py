@@ -90,6 +90,8 @@ class Store:
         """Why nothing more is kept; empty where all is well."""
         self.kept = 0
         """Runs that this object has added."""
+        self.lost = 0
+        """Runs that it could not add."""
         self._connection = connection
 
     @classmethod
@@ -103,39 +105,27 @@ class Store:
             InputError: it is something else, of another version, or can neither be read nor made.
         """
         file = Path(path)
-        try:
-            if file.is_dir():
-                raise _wrong(f"{file} is a folder", f"name a file in it, like {file / 'whatif.sqlite'}")
-            if not file.parent.is_dir():
-                raise _wrong(f"the folder {file.parent} does not exist", "make it, or name a file elsewhere")
-            exists = file.exists()
-            if exists and not file.is_file():
-                raise _wrong(f"{file} is not an ordinary file", "name another file")
-            exists = exists and file.stat().st_size > 0
-        except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable file name"
-            raise _wrong(f"{file}: {reason}", "name another file, or --no-cache") from None
-        writable = os.access(file if file.exists() else file.parent, os.W_OK) and os.access(
-            file.parent, os.W_OK
-        )
-        if not exists and not writable:
+        existed = _check_file(file)
+        filled = existed and file.stat().st_size > 0
+        writable = os.access(file.parent, os.W_OK) and (not existed or os.access(file, os.W_OK))
+        if not filled and not writable:
             raise _wrong(f"{file} cannot be written", "name a file in another folder, or --no-cache")
-        try:
-            return cls._opened(file, exists, writable, renew)
-        except sqlite3.OperationalError as error:
-            raise _wrong(f"{file}: {error}", "name another file, or --no-cache") from None
-        except sqlite3.DatabaseError:
-            raise _not_a_store(file) from None
-
-    @classmethod
-    def _opened(cls, file: Path, exists: bool, writable: bool, renew: bool) -> Store:
         uri = f"{file.absolute().as_uri()}?mode={'rwc' if writable else 'ro'}"
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
         try:
-            _check(connection, file, exists, renew and writable)
-        except BaseException:
-            connection.close()
-            raise
+            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
+            try:
+                _check(connection, file, filled, renew and writable)
+            except BaseException:
+                connection.close()
+                raise
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL and not existed:
+                file.unlink(missing_ok=True)
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise _not_a_store(file) from None
+            if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+                raise _wrong(f"{file} is damaged: {error}", "name another file, or remove this one") from None
+            raise _wrong(f"{file}: {error}", "name another file, or --no-cache") from None
         return cls(file, connection, "" if writable else f"{file} is write-protected")
 
     def close(self) -> None:
@@ -163,6 +153,7 @@ class Store:
     def put(self, key: bytes, value: bytes) -> None:
         """Keep *value* for *key*, for good when this returns; do nothing where the file takes no more."""
         if self.trouble:
+            self.lost += 1
             return
         try:
             # Not OR IGNORE: what cannot be read is made anew. Equal keys have equal values.
@@ -173,6 +164,7 @@ class Store:
             self.kept += 1
         except sqlite3.Error as error:
             self.trouble = f"{self.path}: {error}"
+            self.lost += 1
 
     def shrink(self, most_bytes: int = MOST_BYTES) -> None:
         """Remove what is more than *most_bytes*: runs of other versions of simpar first, the oldest first."""
@@ -201,9 +193,28 @@ def _unsealed(key: bytes, row: object) -> bytes | None:
     return row[_SEAL:]
 
 
-def _check(connection: sqlite3.Connection, file: Path, exists: bool, renew: bool) -> None:
+def _check_file(file: Path) -> bool:
+    """Return whether *file* is there; refuse what can be no store, whatever is in it."""
+    try:
+        if file.is_dir():
+            raise _wrong(f"{file} is a folder", f"name a file in it, like {file / 'whatif.sqlite'}")
+        if not file.parent.is_dir():
+            raise _wrong(f"the folder {file.parent} does not exist", "make it, or name a file elsewhere")
+        if not file.exists():
+            return False
+        if not file.is_file():
+            raise _wrong(f"{file} is not an ordinary file", "name another file")
+        if not os.access(file, os.R_OK):
+            raise _wrong(f"{file} may not be read", "name another file, or --no-cache")
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable file name"
+        raise _wrong(f"{file}: {reason}", "name another file, or --no-cache") from None
+    return True
+
+
+def _check(connection: sqlite3.Connection, file: Path, filled: bool, renew: bool) -> None:
     """Lay out what is empty; refuse what is no store of this format, or of an older one *renew* it."""
-    if not exists:
+    if not filled:
         _make(connection)
         return
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
