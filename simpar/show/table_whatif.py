@@ -119,7 +119,8 @@ def _winners(result: Study) -> list[str]:
         point.comparison.best.samples_per_s or 0.0 if names and point.comparison else 0.0
         for point, names in zip(result.points, fastest, strict=True)
     ]
-    best = next(number for number, rate in enumerate(rates) if rate >= EQUAL * max(rates))
+    most = max(rates)
+    best = next(number for number, rate in enumerate(rates) if rate >= EQUAL * most)
     lines = [
         f"Fastest: {won}{f'; equally fast at {words.grouped(shared)}' if shared else ''}.",
         f"Most {result.facts['unit']}/s: {words.rate(rates[best])} with {_equals(fastest[best])} "

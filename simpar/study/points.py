@@ -45,7 +45,8 @@ class Point:
     def fastest(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return which of *names* has the most samples per second, all of them where several have."""
         rates = {name: row.samples_per_s or 0.0 for name in names if (row := self.row(name))}
-        return tuple(name for name, rate in rates.items() if rate >= EQUAL * max(rates.values()))
+        most = max(rates.values(), default=0.0)
+        return tuple(name for name, rate in rates.items() if rate >= EQUAL * most)
 
     def why_not(self, name: str) -> str | None:
         """Return why the strategy called *name* has no figures here, None where it has."""
