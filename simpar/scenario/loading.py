@@ -132,7 +132,7 @@ def rewritten(scenario: Scenario, set: Overrides, option: str = OPTION) -> dict[
         InputError: a path in *set* leads nowhere, or a value is none.
     """
     written = scenario.written
-    data = _copied(written.data)
+    data: dict[str, Any] = _copied(written.data)
     problems = apply(set, data, written.source.copy(), {*written.blank}, option)
     if problems:
         raise InputError(problems)

@@ -13,7 +13,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,21 +45,29 @@ Result = tuple[int, dict[str, Any]]
 class Kept:
     """What a store holds of a study."""
 
-    keys: Sequence[bytes | None]
-    """Of each point; None where it cannot be kept."""
+    keys: dict[int, bytes | None]
+    """Of each point that was looked up, by number; None where it cannot be kept."""
     outcomes: dict[int, Outcome]
-    """Of the points that were found, by number."""
+    """Of those that were found."""
 
-
-def look_up(scenario: Scenario, settings: Sequence[Mapping[str, Any]], store: Store | None) -> Kept:
-    """Return what *store* holds of *scenario* with each of *settings*; what cannot be read is not there."""
-    if store is None:
-        return Kept([None] * len(settings), {})
-    names, outcomes = keys(scenario, settings), {}
-    for number, packed in store.find(names).items():
-        with contextlib.suppress(ValueError):
-            outcomes[number] = unpack(packed)
-    return Kept(names, outcomes)
+    def look_up(
+        self,
+        scenario: Scenario,
+        settings: Sequence[Mapping[str, Any]],
+        store: Store | None,
+        numbers: Iterable[int] | None = None,
+    ) -> None:
+        """Look for the points with these *numbers*, by default all; what cannot be read is not there."""
+        asked = range(len(settings)) if numbers is None else numbers
+        new = [number for number in asked if number not in self.keys]
+        if store is None:
+            self.keys.update(dict.fromkeys(new))
+            return
+        names = keys(scenario, [settings[number] for number in new])
+        self.keys.update(zip(new, names, strict=True))
+        for place, packed in store.find(names).items():
+            with contextlib.suppress(ValueError):
+                self.outcomes[new[place]] = unpack(packed)
 
 
 def simulate_all(
@@ -78,12 +86,13 @@ def simulate_all(
         jobs: processes; None is one a core.
         cluster: instead, the address of a Dask scheduler: ``dask://HOST:PORT``.
         store: where runs are kept.
-        kept: what it holds of them already; looked up where it is not given.
+        kept: what was found in it already.
 
     Raises:
         InputError: nothing can be simulated at any point, or the cluster cannot be reached.
     """
-    kept = kept or look_up(scenario, settings, store)
+    kept = kept or Kept({}, {})
+    kept.look_up(scenario, settings, store)
     found = dict(kept.outcomes)
     before = len(found)
     missing = [number for number in range(len(settings)) if number not in found]

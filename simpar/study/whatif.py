@@ -25,7 +25,7 @@ from simpar.scenario import Scenario, change
 from simpar.study.axes import OPTION, Axis, Plan, Vary, plan
 from simpar.study.compare import as_scenario
 from simpar.study.points import Point, common_notes, labels, points_csv
-from simpar.study.runs import RunProgress, look_up, simulate_all
+from simpar.study.runs import Kept, RunProgress, simulate_all
 from simpar.study.store import Store
 
 MOST_WRONG = 3
@@ -260,7 +260,8 @@ def whatif(
     settings = planned.settings
     opened = store if isinstance(store, Store) or store is None else Store.open(store)
     try:
-        kept = look_up(scenario, settings, opened)
+        kept = Kept({}, {})
+        kept.look_up(scenario, settings, opened, _firsts(planned))
         _check_values(scenario, planned, settings, kept.outcomes)
         points = simulate_all(
             scenario, settings, jobs=jobs, cluster=cluster, store=opened, kept=kept, progress=progress
@@ -304,6 +305,13 @@ def _check_values(
     if problems:
         unplaced = [Problem(OPTION, 0, 0, one.path, one.message, one.fix) for one in problems]
         raise InputError(dict.fromkeys(unplaced))
+
+
+def _firsts(planned: Plan) -> set[int]:
+    """Return the numbers of all points that are the first with some value."""
+    if planned.layout != "grid":
+        return set(range(len(planned.axes[0].values)))
+    return {_first_with(planned, axis, index) for axis in planned.axes for index in range(len(axis.values))}
 
 
 def _first_with(planned: Plan, axis: Axis, index: int) -> int:
