@@ -109,7 +109,7 @@ def command(
         )
     except KeyboardInterrupt:
         progress.clear()
-        click.echo(f"interrupted {progress.stands}; {_what_is_kept(kept)}", err=True)
+        click.echo(f"interrupted {progress.stands(kept)}", err=True)
         return 130
     finally:
         progress.clear()
@@ -198,11 +198,18 @@ class _Progress:
         self._begun = self._last = time.monotonic()
         self._shown = False
         self._live = sys.stderr is not None and sys.stderr.isatty()
-        self.stands = "before the first run"
+        self._done = self._total = self._before = 0
+
+    def stands(self, kept: Store | None) -> str:
+        """Say how many runs are done, those that were kept but not yet reported among them."""
+        if not self._total:
+            return "before the first run"
+        done = max(self._done, self._before + (kept.kept if kept else 0))
+        return f"with {done} of {self._total} runs done; {_what_is_kept(kept)}"
 
     def __call__(self, done: int, total: int, before: int) -> None:
         """Show where the study stands; *before* runs were kept already."""
-        self.stands = f"with {done} of {total} runs done"
+        self._done, self._total, self._before = done, total, before
         now = time.monotonic()
         if not self._live or now - self._last < self.EVERY_S:
             return

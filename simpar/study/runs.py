@@ -11,9 +11,11 @@ import contextlib
 import functools
 import os
 import pickle
+import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,13 +100,14 @@ def simulate_all(
     missing = [number for number in range(len(settings)) if number not in found]
     if progress:
         progress(before, len(settings), before)
-    for number, result in _results(scenario, settings, missing, jobs, cluster):
-        packed, key = pack(result), kept.keys[number]
-        found[number] = outcome = unpack(packed)
-        if store is not None and key is not None and outcome.comparison is not None and not outcome.broken:
-            store.put(key, packed)
-        if progress:
-            progress(len(found), len(settings), before)
+    with contextlib.closing(_results(scenario, settings, missing, jobs, cluster)) as results:
+        for number, result in results:
+            packed, key = pack(result), kept.keys[number]
+            found[number] = outcome = unpack(packed)
+            if store is not None and key is not None and outcome.comparison and not outcome.broken:
+                store.put(key, packed)
+            if progress:
+                progress(len(found), len(settings), before)
     outcomes = [found[number] for number in range(len(settings))]
     if all(outcome.comparison is None for outcome in outcomes):
         problems = [Problem(**one) for outcome in outcomes for one in outcome.problems]
@@ -159,8 +162,10 @@ def _results(
     missing: Sequence[int],
     jobs: int | None,
     cluster: str | None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Return the result of each of the *missing* points, as they finish."""
+    if not missing:
+        return
     if cluster is not None:
         from simpar.study.cluster import results
 
@@ -180,6 +185,28 @@ def _results(
 def numbered(number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:
     """Return a point's number with its result."""
     return number, simulate_point(packed, changes)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C off until the end, and start processes that never see it: they are ended by this one."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # which would unblock it, were it to begin below
+    pressed: list[int] = []
+    # Blocked, for processes inherit that; and handled, for a thread of NumPy may be given it instead.
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _in_worker(parent: int, number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:
@@ -209,14 +236,20 @@ def _in_processes(
     left = dict.fromkeys(missing)
     for _ in range(MOST_RESTARTS):
         tasks = (delayed(_in_worker)(os.getpid(), number, packed, settings[number]) for number in list(left))
+        results = None
         try:
-            for number, result in Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1)(
-                tasks
-            ):
+            with _undisturbed():
+                results = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1)(tasks)
+            for number, result in results:
                 del left[number]
                 yield number, result
             return
         except BrokenProcessPool:
             continue
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that some runs were cancelled: that is the purpose
+                if results is not None:
+                    results.close()
     said = f"worker processes were killed {MOST_RESTARTS} times, with {len(left)} runs to go"
     raise InputError([Problem("", 0, 0, "", said, "out of memory? try --jobs 1")])

@@ -155,16 +155,16 @@ class Store:
         if self.trouble:
             self.lost += 1
             return
+        self.kept += 1  # before it is: Ctrl-C comes while the disk is busy
         try:
             # Not OR IGNORE: what cannot be read is made anew. Equal keys have equal values.
             self._connection.execute(
                 "INSERT OR REPLACE INTO runs (key, simpar, value) VALUES (?, ?, ?)",
                 (key, bytes.fromhex(source_digest()), _seal(key, value) + value),
             )
-            self.kept += 1
         except sqlite3.Error as error:
             self.trouble = f"{self.path}: {error}"
-            self.lost += 1
+            self.kept, self.lost = self.kept - 1, self.lost + 1
 
     def shrink(self, most_bytes: int = MOST_BYTES) -> None:
         """Remove what is more than *most_bytes*: runs of other versions of simpar first, the oldest first."""
