@@ -108,7 +108,7 @@ def unpack(data: bytes) -> Outcome:
         if found is not None:
             found.facts.update(result["facts"])
         return Outcome(found, dict(result["refused"]), list(result["problems"]), bool(result["broken"]))
-    except (zlib.error, KeyError, TypeError, AttributeError, InputError) as error:
+    except (zlib.error, KeyError, TypeError, AttributeError, ValueError, InputError) as error:
         raise ValueError("is no result of a point") from error
 
 
@@ -117,4 +117,6 @@ def _parts(data: bytes) -> Iterator[bytes]:
     while at < len(data):
         begin = at + _LENGTH
         at = begin + int.from_bytes(data[at:begin], "big")
+        if at > len(data):
+            raise ValueError("ends early")
         yield data[begin:at]

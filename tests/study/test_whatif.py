@@ -88,6 +88,15 @@ def test_a_huge_grid_says_how_large_it_is_and_that_it_can_be_sampled(scene):
     assert len(plan(scene("allreduce"), axes, sample=5).settings) == 5
 
 
+def test_a_huge_range_of_factors_is_counted_not_written_out(scene):
+    """1 to 1e30 by 1.000001 are as many values as 30 ln 10 is times ln 1.000001, and one."""
+    count = int(30 * math.log(10) / math.log1p(1e-6)) + 1
+    axes = {"network.latency": "1 s:1e30 s:x1.000001", "run.steps": "1:2"}
+
+    with pytest.raises(InputError, match=rf"{count:,} x 2 makes {2 * count:,} points"):
+        plan(scene("allreduce"), axes)
+
+
 @pytest.mark.parametrize(
     ("vary", "said"),
     [
