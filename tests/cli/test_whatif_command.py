@@ -108,16 +108,16 @@ def test_a_name_that_is_a_script_stays_a_name(tmp_path):
         "--set", "run.steps=2", "--vary", "cluster.workers=2,4",
         "--csv", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.svg"), "--no-cache",
     ]  # fmt: skip
-    done = run(*words, cache=tmp_path)
+    done = run(*words, cache=tmp_path / "cache")
 
     assert done.returncode == 0
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.csv", "a.svg"]
+    assert sorted(one.name for one in tmp_path.glob("*.*")) == ["a.csv", "a.svg"]
     tree = ElementTree.parse(tmp_path / "a.svg")
     assert not [one.tag for one in tree.iter() if one.tag.endswith("script")]
     assert SCRIPT in "".join(tree.getroot().itertext())
     with open(tmp_path / "a.csv", newline="") as lines:
         assert [row["name"] for row in csv.DictReader(lines)].count(SCRIPT) == 2
-    found = json.loads(run(*words, "--json", cache=tmp_path).stdout)
+    found = json.loads(run(*words, "--json", cache=tmp_path / "cache").stdout)
     assert found["scenario"] == SCRIPT
 
 

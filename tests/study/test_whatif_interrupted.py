@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from whatif_process import POINTS, QUICKSTART, SET, VARY, command, rows, wait_for
@@ -71,10 +72,10 @@ def test_the_workers_of_a_killed_study_end_by_themselves(tmp_path):
 def running(group):
     """Return the processes of a group that have not ended, whether or not anybody asked how."""
     found = []
-    for folder in os.listdir("/proc"):
-        with contextlib.suppress(OSError, IndexError):
-            fields = open(f"/proc/{folder}/stat").read().rpartition(")")[2].split()  # noqa: SIM115
-            found += [folder] if folder.isdigit() and fields[2] == str(group) and fields[0] != "Z" else []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended since
+            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
+            found += [stat.parent.name] if of == str(group) and state != "Z" else []
     return found
 
 
