@@ -91,7 +91,7 @@ def main() -> None:
         click.echo(f"simpar: {error.format_message()}{where}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted", err=True)
+        click.echo("interrupted", err=True)  # click has begun a new line
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`simpar ... | head`): not an error, and nobody to tell.

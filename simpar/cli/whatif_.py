@@ -109,13 +109,14 @@ def command(
         )
     except KeyboardInterrupt:
         progress.clear()
-        click.echo(f"interrupted {progress.stands}; {_what_is_kept(kept)}", err=True)
+        click.echo(f"interrupted {progress.stands(kept)}", err=True)
         return 130
     finally:
         progress.clear()
         if kept is not None:
-            if kept.trouble:
-                click.echo(f"warning: {one_line(kept.trouble)}; runs were not kept", err=True)
+            if kept.lost:
+                count = f"{kept.lost} run{'' if kept.lost == 1 else 's'}"
+                click.echo(f"warning: {one_line(kept.trouble)}; {count} not kept", err=True)
             kept.close()
     return _give(study, as_json, csv, plot)
 
@@ -166,19 +167,25 @@ def _open(path: str | None) -> Store | None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            click.echo(
-                f"warning: {one_line(str(file.parent))}: {error.strerror}; runs are not kept", err=True
-            )
+            _warn(f"{one_line(str(file.parent))}: {error.strerror}", "name a file: --store FILE")
             return None
-        return Store.open(file)
+        found = Store.open(file, renew=True)
     except InputError as error:
-        click.echo(f"warning: {error.problems[0].message}; runs are not kept", err=True)
+        _warn(error.problems[0].message, error.problems[0].fix)
         return None
+    found.shrink()
+    return found
+
+
+def _warn(message: str, fix: str) -> None:
+    click.echo(f"warning: runs are not kept: {message}; {fix}", err=True)
 
 
 def _what_is_kept(store: Store | None) -> str:
-    if store is None or store.trouble:
+    if store is None:
         return "nothing was kept"
+    if store.lost:
+        return f"{store.lost} of them could not be kept"
     return f"they are kept in {one_line(str(store.path))}: the same command goes on from there"
 
 
@@ -191,11 +198,18 @@ class _Progress:
         self._begun = self._last = time.monotonic()
         self._shown = False
         self._live = sys.stderr is not None and sys.stderr.isatty()
-        self.stands = "before the first run"
+        self._done = self._total = self._before = 0
+
+    def stands(self, kept: Store | None) -> str:
+        """Say how many runs are done, those that were kept but not yet reported among them."""
+        if not self._total:
+            return "before the first run"
+        done = max(self._done, self._before + (kept.kept if kept else 0))
+        return f"with {done} of {self._total} runs done; {_what_is_kept(kept)}"
 
     def __call__(self, done: int, total: int, before: int) -> None:
         """Show where the study stands; *before* runs were kept already."""
-        self.stands = f"with {done} of {total} runs done"
+        self._done, self._total, self._before = done, total, before
         now = time.monotonic()
         if not self._live or now - self._last < self.EVERY_S:
             return

@@ -97,7 +97,7 @@ class Row:
     """Seconds of a step by cause; they sum to ``step_s``."""
     bottleneck: Bottleneck | None = None
     staleness: Staleness | None = None
-    resources: tuple[Use, ...] = ()
+    resources: Sequence[Use] = ()
     usd_per_hour: float | None = None
     """Of all its workers and servers together; None where a price is missing."""
     epoch_s: float | None = None

@@ -155,11 +155,18 @@ def rewritten(scenario: Scenario, set: Overrides, option: str = OPTION) -> dict[
         InputError: a path in *set* leads nowhere, or a value is none.
     """
     written = scenario.written
-    data = copy.deepcopy(written.data)
+    data: dict[str, Any] = _copied(written.data)
     problems = apply(set, data, written.source.copy(), {*written.blank}, option)
     if problems:
         raise InputError(problems)
     return data
+
+
+def _copied(data: Any) -> Any:
+    """Return a copy of plain data, several times as quick as ``deepcopy``."""
+    if isinstance(data, dict):
+        return {key: _copied(value) for key, value in data.items()}
+    return [_copied(value) for value in data] if isinstance(data, list) else data
 
 
 def named_files(data: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ with one unit or none. A range goes as far as HIGH, and is computed exactly. Sta
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,12 +53,16 @@ class Span:
 
     @property
     def count(self) -> int:
-        """How many values it has."""
+        """How many values it has; where there are far too many, about so many."""
         if not self.multiplied:
             return int((self.high - self.low) / self.by) + 1
-        ratio, found = self.high / self.low, 1
-        power = self.by
-        while power <= ratio and found <= MOST_VALUES:
+        ratio = self.high / self.low
+        logarithm = math.log(ratio.numerator) - math.log(ratio.denominator)
+        about = logarithm / math.log1p(float(self.by - 1))
+        if about > 2 * MOST_VALUES:  # too many anyway, and their powers have many digits
+            return int(about) + 1
+        found, power = 1, self.by
+        while power <= ratio:
             power *= self.by
             found += 1
         return found

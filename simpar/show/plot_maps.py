@@ -41,8 +41,6 @@ MOST_MAPS = 12
 _BETWEEN = 0.25
 _WORD = 1.2
 _TEXT = 7.0
-_EQUAL = 1 - 1e-9
-"""Share of the most samples per second from which on strategies are equally fast."""
 _NOTHING = "#F2F2F2"
 
 
@@ -150,14 +148,7 @@ class _Side:
 
 def winner(study: StudyLike, number: int) -> str | None:
     """Return the fastest strategy at a point, the first of equals; None where nothing has figures."""
-    comparison = study.points[number].comparison
-    rates = (
-        {row.name: row.samples_per_s for row in comparison.rows if row.samples_per_s} if comparison else {}
-    )
-    best = max(rates.values(), default=None)
-    if best is None:
-        return None
-    return next(name for name in study.labels if rates.get(name, 0.0) >= _EQUAL * best)
+    return next(iter(study.points[number].fastest(study.labels)), None)
 
 
 def _map(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from simpar.result import Row
 from simpar.scenario.spans import spell_value
 from simpar.show import words
 from simpar.show.table import columns
-from simpar.study.points import Point
+from simpar.study.points import EQUAL, Point
 from simpar.study.whatif import Study, Switch
 
 MOST_COLUMNS = 6
@@ -24,6 +25,9 @@ MOST_POINTS = 60
 
 MOST_SWITCHES = 12
 """Changes of the winner that are shown."""
+
+MOST_EQUALS = 3
+"""Equally fast strategies that are all named."""
 
 _SAME = 1e-9
 _LONGEST = 30
@@ -74,12 +78,12 @@ def _figure(result: Study) -> tuple[str, Callable[[Row], str]]:
 def _points(result: Study, names: Sequence[str]) -> list[str]:
     head, said = _figure(result)
     table = [[*(axis.path for axis in result.axes), *names, "fastest"]]
-    for point, winner in list(zip(result.points, result.winners, strict=True))[:MOST_POINTS]:
+    for point in result.points[:MOST_POINTS]:
         cells = [_short(value) for value in point.settings.values()]
         for name in names:
             row = point.row(name)
             cells.append("-" if row is None else said(row))
-        table.append([*cells, winner or "-"])
+        table.append([*cells, _equals(point.fastest(result.labels)) or "-"])
     return [f"  {head}", *columns(table, left=len(result.axes))]
 
 
@@ -102,40 +106,54 @@ def _missing(result: Study) -> list[str]:
 
 def _winners(result: Study) -> list[str]:
     """Return which strategy is fastest where, the fastest point, and where the winner changes."""
-    winners = [winner for winner in result.winners if winner is not None]
-    if not winners:
+    fastest = result.fastest
+    counts = Counter(name for names in fastest for name in names)
+    if not counts:
         return ["Nothing fits in memory at any point."]
-    counts = {name: winners.count(name) for name in result.labels if name in winners}
-    won = ", ".join(f"{name} at {count} of {len(result.points)} points" for name, count in counts.items())
-    best = max(
-        (point for point in result.points if point.comparison and point.comparison.rows[0].fits),
-        key=lambda point: point.comparison.best.samples_per_s or 0.0 if point.comparison else 0.0,
+    of = words.grouped(len(result.points))
+    won = ", ".join(
+        f"{name} at {words.grouped(counts[name])} of {of} points" for name in result.labels if counts[name]
     )
-    assert best.comparison is not None
-    rate = words.rate(best.comparison.best.samples_per_s or 0.0)
+    shared = sum(len(names) > 1 for names in fastest)
+    rates = [
+        point.comparison.best.samples_per_s or 0.0 if names and point.comparison else 0.0
+        for point, names in zip(result.points, fastest, strict=True)
+    ]
+    most = max(rates)
+    best = next(number for number, rate in enumerate(rates) if rate >= EQUAL * most)
     lines = [
-        f"Fastest: {won}.",
-        f"Most {result.facts['unit']}/s: {rate} with {best.comparison.best.name} at {_at(best)}.",
+        f"Fastest: {won}{f'; equally fast at {words.grouped(shared)}' if shared else ''}.",
+        f"Most {result.facts['unit']}/s: {words.rate(rates[best])} with {_equals(fastest[best])} "
+        f"at {_at(result.points[best])}.",
     ]
     switches = result.switches
-    lines += [_switch(result, switch) for switch in switches[:MOST_SWITCHES]]
+    lines += [_switch(result, switch, fastest) for switch in switches[:MOST_SWITCHES]]
     if len(switches) > MOST_SWITCHES:
         lines.append(f"  and {words.grouped(len(switches) - MOST_SWITCHES)} more changes of the winner")
     return lines
 
 
-def _switch(result: Study, switch: Switch) -> str:
+def _equals(names: Sequence[str]) -> str:
+    """Return the names of those that are equally fast, the first few of many.
+
+    >>> _equals(["a"]), _equals(["a", "b"]), _equals(["a", "b", "c", "d"])
+    ('a', 'a, b', 'a, b and 2 more')
+    """
+    return (
+        ", ".join(names) if len(names) <= MOST_EQUALS else f"{', '.join(names[:2])} and {len(names) - 2} more"
+    )
+
+
+def _switch(result: Study, switch: Switch, fastest: Sequence[Sequence[str]]) -> str:
     before, after = result.points[switch.before], result.points[switch.after]
     along = [path for path, value in before.settings.items() if after.settings[path] != value]
     low = ", ".join(spell_value(before.settings[path]) for path in along)
     high = ", ".join(spell_value(after.settings[path]) for path in along)
     rest = [f"{path}={spell_value(value)}" for path, value in before.settings.items() if path not in along]
     at = f" (at {', '.join(rest)})" if rest else ""
-    winners = result.winners
-    return (
-        f"  {switch.path} from {low} to {high}: {winners[switch.before]} gives way to "
-        f"{winners[switch.after]}{at}"
-    )
+    old, new = fastest[switch.before], fastest[switch.after]
+    gives = "gives" if len(old) == 1 else "give"
+    return f"  {switch.path} from {low} to {high}: {_equals(old)} {gives} way to {_equals(new)}{at}"
 
 
 def _sensitivities(result: Study) -> list[str]:

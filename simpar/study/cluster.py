@@ -68,20 +68,32 @@ def results(
     check(cluster)
     if not missing:
         return
+    import asyncio
     import logging
 
     from distributed import Client
 
     address = address_of(cluster)
-    for name in [one for one in logging.root.manager.loggerDict if one.split(".")[0] == "distributed"]:
+    said_by = ("distributed", "asyncio")
+    for name in [one for one in logging.root.manager.loggerDict if one.split(".")[0] in said_by]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # each has a level; what matters is said below
     try:
+        # A client waits for ever for something that takes the connection and says nothing.
+        asyncio.run(asyncio.wait_for(_greeting(address), WAIT_S))
         client = Client(address, timeout=WAIT_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError):
+    except Exception:
         fix = "start one: dask scheduler, and on each machine: dask worker HOST:PORT"
         raise _wrong(f"no cluster answers at {cluster}", fix) from None
     with client:
         yield from _gathered(client, cluster, scenario, settings, missing)
+
+
+async def _greeting(address: str) -> None:
+    """Ask a scheduler who it is; raise whatever, or wait for ever, where there is none."""
+    from distributed.core import rpc
+
+    async with rpc(address, timeout=WAIT_S) as scheduler:
+        await scheduler.identity()
 
 
 def _wrong(message: str, fix: str) -> InputError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from simpar.result.rows import CSV_HEADER, csv_cells
 from simpar.scenario import Scenario, change_each
 from simpar.scenario.spans import spell_value
 from simpar.study.compare import Progress, compare_each
+
+EQUAL = 1 - 1e-9
+"""Share of the most samples per second from which on strategies are equally fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,12 @@ class Point:
         """Return the figures of the strategy called *name*; None where it has none here."""
         row = self.comparison.get(name) if self.comparison else None
         return row if row is not None and row.step_s is not None else None
+
+    def fastest(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return which of *names* has the most samples per second, all of them where several have."""
+        rates = {name: row.samples_per_s or 0.0 for name in names if (row := self.row(name))}
+        most = max(rates.values(), default=0.0)
+        return tuple(name for name, rate in rates.items() if rate >= EQUAL * most)
 
     def why_not(self, name: str) -> str | None:
         """Return why the strategy called *name* has no figures here, None where it has."""

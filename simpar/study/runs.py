@@ -1,23 +1,29 @@
 """Many points of a study simulated: on all cores or on a cluster, each kept as soon as it is done.
 
 The same results, in the same order, whatever finishes first and however many processes there are: a point's
-result crosses as JSON even where nothing is parallel, and is put in its place by number. What a point cannot
-do does not stop the others. Start with :func:`simulate_all`.
+result is packed and read again even where nothing is parallel, and is put in its place by number. What a
+point cannot do does not stop the others. Start with :func:`simulate_all`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import json
+import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem, SimparError
-from simpar.result import Comparison
 from simpar.scenario import Scenario, change
 from simpar.study.axes import OPTION
 from simpar.study.compare import compare_each
+from simpar.study.kept import Outcome, pack, unpack
 from simpar.study.points import Point, said
 from simpar.study.store import Store, keys
 
@@ -27,11 +33,43 @@ FEW = 8
 MOST_RESTARTS = 3
 """Times that worker processes which were killed are started anew."""
 
+WATCH_S = 0.5
+"""Seconds between two looks of a worker process whether the study that it works for still runs."""
+
 RunProgress = Callable[[int, int, int], None]
 """Called with (runs done, runs in all, those of them that were kept from before)."""
 
 Result = tuple[int, dict[str, Any]]
 """Number of a point, and what came out, as :func:`simulate_point` gives it."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a store holds of a study."""
+
+    keys: dict[int, bytes | None]
+    """Of each point that was looked up, by number; None where it cannot be kept."""
+    outcomes: dict[int, Outcome]
+    """Of those that were found."""
+
+    def look_up(
+        self,
+        scenario: Scenario,
+        settings: Sequence[Mapping[str, Any]],
+        store: Store | None,
+        numbers: Iterable[int] | None = None,
+    ) -> None:
+        """Look for the points with these *numbers*, by default all; what cannot be read is not there."""
+        asked = range(len(settings)) if numbers is None else numbers
+        new = [number for number in asked if number not in self.keys]
+        if store is None:
+            self.keys.update(dict.fromkeys(new))
+            return
+        names = keys(scenario, [settings[number] for number in new])
+        self.keys.update(zip(new, names, strict=True))
+        for place, packed in store.find(names).items():
+            with contextlib.suppress(ValueError):
+                self.outcomes[new[place]] = unpack(packed)
 
 
 def simulate_all(
@@ -41,6 +79,7 @@ def simulate_all(
     jobs: int | None = None,
     cluster: str | None = None,
     store: Store | None = None,
+    kept: Kept | None = None,
     progress: RunProgress | None = None,
 ) -> list[Point]:
     """Compare the strategies of *scenario* with each of *settings*, in order.
@@ -48,37 +87,35 @@ def simulate_all(
     Args:
         jobs: processes; None is one a core.
         cluster: instead, the address of a Dask scheduler: ``dask://HOST:PORT``.
-        store: where runs are looked up, and kept.
+        store: where runs are kept.
+        kept: what was found in it already.
 
     Raises:
         InputError: nothing can be simulated at any point, or the cluster cannot be reached.
     """
-    found: dict[int, dict[str, Any]] = {}
-    names = keys(scenario, settings) if store is not None else [None] * len(settings)
-    for number, key in enumerate(names):
-        kept = store.get(key) if store is not None and key is not None else None
-        if kept is not None and _readable(kept):
-            found[number] = kept
+    kept = kept or Kept({}, {})
+    kept.look_up(scenario, settings, store)
+    found = dict(kept.outcomes)
     before = len(found)
     missing = [number for number in range(len(settings)) if number not in found]
     if progress:
         progress(before, len(settings), before)
-    for number, result in _results(scenario, settings, missing, jobs, cluster):
-        found[number], key = result, names[number]
-        if (
-            store is not None
-            and key is not None
-            and result["comparison"] is not None
-            and not result["broken"]
-        ):
-            store.put(key, result)
-        if progress:
-            progress(len(found), len(settings), before)
-    results = [found[number] for number in range(len(settings))]
-    if all(result["comparison"] is None for result in results):
-        problems = [Problem(**one) for result in results for one in result["problems"]]
+    with contextlib.closing(_results(scenario, settings, missing, jobs, cluster)) as results:
+        for number, result in results:
+            packed, key = pack(result), kept.keys[number]
+            found[number] = outcome = unpack(packed)
+            if store is not None and key is not None and outcome.comparison and not outcome.broken:
+                store.put(key, packed)
+            if progress:
+                progress(len(found), len(settings), before)
+    outcomes = [found[number] for number in range(len(settings))]
+    if all(outcome.comparison is None for outcome in outcomes):
+        problems = [Problem(**one) for outcome in outcomes for one in outcome.problems]
         raise InputError(dict.fromkeys(problems))
-    return [_point(changes, result) for changes, result in zip(settings, results, strict=True)]
+    return [
+        Point(changes, outcome.comparison, outcome.refused)
+        for changes, outcome in zip(settings, outcomes, strict=True)
+    ]
 
 
 def simulate_point(packed: bytes, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,32 +156,16 @@ def _unpacked(packed: bytes) -> Scenario:
     return scenario
 
 
-def _readable(kept: Mapping[str, Any]) -> bool:
-    """Return whether what a store holds is a result; what is not will be simulated anew."""
-    try:
-        Comparison.from_dict(kept["comparison"])
-        return isinstance(kept["facts"], dict) and isinstance(kept["refused"], dict) and "broken" in kept
-    except (InputError, KeyError):
-        return False
-
-
-def _point(changes: Mapping[str, Any], result: Mapping[str, Any]) -> Point:
-    plain = json.loads(json.dumps(result))
-    if plain["comparison"] is None:
-        return Point(changes, None, plain["refused"])
-    comparison = Comparison.from_dict(plain["comparison"])
-    comparison.facts.update(plain["facts"])
-    return Point(changes, comparison, plain["refused"])
-
-
 def _results(
     scenario: Scenario,
     settings: Sequence[Mapping[str, Any]],
     missing: Sequence[int],
     jobs: int | None,
     cluster: str | None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Return the result of each of the *missing* points, as they finish."""
+    if not missing:
+        return
     if cluster is not None:
         from simpar.study.cluster import results
 
@@ -166,6 +187,45 @@ def numbered(number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:
     return number, simulate_point(packed, changes)
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C off until the end, and start processes that never see it: they are ended by this one."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # which would unblock it, were it to begin below
+    pressed: list[int] = []
+    # Blocked, for processes inherit that; and handled, for a thread of NumPy may be given it instead.
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _in_worker(parent: int, number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:
+    _end_with(parent)
+    return numbered(number, packed, changes)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this process soon after *parent*: of a study that is killed, none would know for five minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _in_processes(
     packed: bytes, settings: Sequence[Mapping[str, Any]], missing: Sequence[int], count: int
 ) -> Iterator[Result]:
@@ -175,15 +235,21 @@ def _in_processes(
 
     left = dict.fromkeys(missing)
     for _ in range(MOST_RESTARTS):
-        tasks = (delayed(numbered)(number, packed, settings[number]) for number in list(left))
+        tasks = (delayed(_in_worker)(os.getpid(), number, packed, settings[number]) for number in list(left))
+        results = None
         try:
-            for number, result in Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1)(
-                tasks
-            ):
+            with _undisturbed():
+                results = Parallel(n_jobs=count, return_as="generator_unordered", batch_size=1)(tasks)
+            for number, result in results:
                 del left[number]
                 yield number, result
             return
         except BrokenProcessPool:
             continue
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that some runs were cancelled: that is the purpose
+                if results is not None:
+                    results.close()
     said = f"worker processes were killed {MOST_RESTARTS} times, with {len(left)} runs to go"
     raise InputError([Problem("", 0, 0, "", said, "out of memory? try --jobs 1")])

@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,38 @@ OPTION = "--store"
 APPLICATION_ID = 0x53494D50
 """``SIMP``: what tells a store from other SQLite files."""
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's layout."""
+
+MOST_BYTES = 500_000_000
+"""Size that the store of a user is cut to before a study; one study may make it larger until the next."""
 
 BUSY_S = 30.0
 """Seconds to wait for another process that is writing."""
 
-_TABLE = "CREATE TABLE IF NOT EXISTS runs (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+_SEAL = 16
+"""Bytes before each value that tell whether it is as it was put."""
+
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS runs "
+    "(number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, simpar BLOB NOT NULL, value BLOB NOT NULL)"
+)
+"""Numbers rise as runs are put; ``simpar`` is the digest of the source that made the run."""
+
+_SIZE = """
+SELECT (page_count - freelist_count) * page_size
+FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+
+_REMOVE = """
+DELETE FROM runs WHERE number IN (
+    SELECT number FROM (
+        SELECT number, sum(length(value)) OVER (ORDER BY simpar = :mine, number) - length(value) AS gone
+        FROM runs
+    ) WHERE gone < :excess
+)
+"""
+"""Of other versions first, the oldest first, until what is removed is the excess."""
 
 
 def default_path() -> Path:
@@ -66,90 +90,159 @@ class Store:
         """Why nothing more is kept; empty where all is well."""
         self.kept = 0
         """Runs that this object has added."""
+        self.lost = 0
+        """Runs that it could not add."""
         self._connection = connection
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Store:
+    def open(cls, path: str | os.PathLike[str], *, renew: bool = False) -> Store:
         """Return the store at *path*, made if it is not there yet.
+
+        Args:
+            renew: make it anew where it is a store of an older format, none of whose runs can be found again.
 
         Raises:
             InputError: it is something else, of another version, or can neither be read nor made.
         """
         file = Path(path)
-        if file.is_dir():
-            raise _wrong(f"{file} is a folder", f"name a file in it, like {file / 'whatif.sqlite'}")
-        if not file.parent.is_dir():
-            raise _wrong(f"the folder {file.parent} does not exist", "make it, or name a file elsewhere")
-        exists = file.exists() and file.stat().st_size > 0
-        writable = os.access(file if exists else file.parent, os.W_OK) and os.access(file.parent, os.W_OK)
-        if not exists and not writable:
+        existed = _check_file(file)
+        filled = existed and file.stat().st_size > 0
+        writable = os.access(file.parent, os.W_OK) and (not existed or os.access(file, os.W_OK))
+        if not filled and not writable:
             raise _wrong(f"{file} cannot be written", "name a file in another folder, or --no-cache")
-        mode = "rwc" if writable else "ro"
+        uri = f"{file.absolute().as_uri()}?mode={'rwc' if writable else 'ro'}"
         try:
-            uri = f"{file.absolute().as_uri()}?mode={mode}"
             connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
             try:
-                _check(connection, file, exists)
-                if not exists:
-                    _make(connection, file)
+                _check(connection, file, filled, renew and writable)
             except BaseException:
                 connection.close()
                 raise
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise _wrong(f"{file}: {error}", "name another file, or --no-cache") from None
-            raise _not_a_store(file) from None
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL and not existed:
+                file.unlink(missing_ok=True)
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise _not_a_store(file) from None
+            if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
+                raise _wrong(f"{file} is damaged: {error}", "name another file, or remove this one") from None
+            raise _wrong(f"{file}: {error}", "name another file, or --no-cache") from None
         return cls(file, connection, "" if writable else f"{file} is write-protected")
 
     def close(self) -> None:
         """Close the file; what is kept stays."""
         self._connection.close()
 
-    def get(self, key: bytes) -> dict[str, Any] | None:
-        """Return what is kept for *key*; None where nothing is, or nothing that can be read."""
+    def find(self, keys: Sequence[bytes | None]) -> dict[int, bytes]:
+        """Return what is kept for each of *keys*, by its place; without those damaged, or not there."""
+        found: dict[int, bytes] = {}
         try:
-            row = self._connection.execute("SELECT value FROM runs WHERE key = ?", (key,)).fetchone()
-            value = None if row is None else json.loads(zlib.decompress(row[0]))
-        except (sqlite3.Error, zlib.error, ValueError, TypeError):
-            return None
-        return value if isinstance(value, dict) else None
+            self._connection.execute("BEGIN")  # one lock, not one for each of thousands
+            for number, key in enumerate(keys):
+                if key is None:
+                    continue
+                row = self._connection.execute("SELECT value FROM runs WHERE key = ?", (key,)).fetchone()
+                if row is not None and (value := _unsealed(key, row[0])) is not None:
+                    found[number] = value
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.trouble = self.trouble or f"{self.path}: {error}"
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        return found
 
-    def put(self, key: bytes, value: Mapping[str, Any]) -> None:
+    def put(self, key: bytes, value: bytes) -> None:
         """Keep *value* for *key*, for good when this returns; do nothing where the file takes no more."""
         if self.trouble:
+            self.lost += 1
             return
-        packed = zlib.compress(json.dumps(value, allow_nan=False, separators=(",", ":")).encode(), 6)
+        self.kept += 1  # before it is: Ctrl-C comes while the disk is busy
         try:
             # Not OR IGNORE: what cannot be read is made anew. Equal keys have equal values.
-            self._connection.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (key, packed))
-            self.kept += 1
+            self._connection.execute(
+                "INSERT OR REPLACE INTO runs (key, simpar, value) VALUES (?, ?, ?)",
+                (key, bytes.fromhex(source_digest()), _seal(key, value) + value),
+            )
+        except sqlite3.Error as error:
+            self.trouble = f"{self.path}: {error}"
+            self.kept, self.lost = self.kept - 1, self.lost + 1
+
+    def shrink(self, most_bytes: int = MOST_BYTES) -> None:
+        """Remove what is more than *most_bytes*: runs of other versions of simpar first, the oldest first."""
+        if self.trouble:
+            return
+        try:
+            (size,) = self._connection.execute(_SIZE).fetchone()
+            if size <= most_bytes:
+                return
+            given = {"mine": bytes.fromhex(source_digest()), "excess": size - most_bytes}
+            self._connection.execute(_REMOVE, given)
+            # The space goes back at once: as a script, for what has no columns is stepped through only there.
+            self._connection.executescript("PRAGMA incremental_vacuum")
         except sqlite3.Error as error:
             self.trouble = f"{self.path}: {error}"
 
 
-def _check(connection: sqlite3.Connection, file: Path, exists: bool) -> None:
-    """Refuse what is no store of this format."""
-    if not exists:
+def _seal(key: bytes, value: bytes) -> bytes:
+    """Return what tells whether *value* is as it was put, and for this *key*."""
+    return hashlib.blake2b(value, key=key, digest_size=_SEAL).digest()
+
+
+def _unsealed(key: bytes, row: object) -> bytes | None:
+    """Return the value in a *row*; None where it is damaged."""
+    if not isinstance(row, bytes) or row[:_SEAL] != _seal(key, row[_SEAL:]):
+        return None
+    return row[_SEAL:]
+
+
+def _check_file(file: Path) -> bool:
+    """Return whether *file* is there; refuse what can be no store, whatever is in it."""
+    try:
+        if file.is_dir():
+            raise _wrong(f"{file} is a folder", f"name a file in it, like {file / 'whatif.sqlite'}")
+        if not file.parent.is_dir():
+            raise _wrong(f"the folder {file.parent} does not exist", "make it, or name a file elsewhere")
+        if not file.exists():
+            return False
+        if not file.is_file():
+            raise _wrong(f"{file} is not an ordinary file", "name another file")
+        if not os.access(file, os.R_OK):
+            raise _wrong(f"{file} may not be read", "name another file, or --no-cache")
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable file name"
+        raise _wrong(f"{file}: {reason}", "name another file, or --no-cache") from None
+    return True
+
+
+def _check(connection: sqlite3.Connection, file: Path, filled: bool, renew: bool) -> None:
+    """Lay out what is empty; refuse what is no store of this format, or of an older one *renew* it."""
+    if not filled:
+        _make(connection)
         return
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (
-        mark == 0
-        and version == 0
-        and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    ):
-        _make(connection, file)  # another process is about to, or was killed just before
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if mark == 0 and version == 0 and tables == (0,):
+        _make(connection)  # another process is about to, or was killed just before
         return
     if mark != APPLICATION_ID:
         raise _not_a_store(file)
+    if version < FORMAT and renew:
+        _make(connection)
+        return
     if version != FORMAT:
         said = f"{file} has format {version}, and this simpar reads format {FORMAT}"
         raise _wrong(said, "name another file, or remove this one")
+    connection.execute("SELECT key, simpar, value FROM runs LIMIT 1").fetchone()
 
 
-def _make(connection: sqlite3.Connection, file: Path) -> None:
-    """Lay out an empty file: all of it or nothing."""
+def _make(connection: sqlite3.Connection) -> None:
+    """Lay out an empty file, or one of an older format: all of it or nothing."""
+    connection.execute(
+        "PRAGMA auto_vacuum = INCREMENTAL"
+    )  # of an empty file only: it cannot be changed later
     connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("PRAGMA user_version").fetchone() != (FORMAT,):
+        connection.execute("DROP TABLE IF EXISTS runs")
     connection.execute(_TABLE)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -191,28 +284,25 @@ def keys(scenario: Scenario, settings: Sequence[Mapping[str, Any]]) -> list[byte
             files[name] = _file_digest(os.path.join(os.path.dirname(os.fspath(scenario.written.path)), name))
         return files[name]
 
-    found: list[bytes | None] = []
-    for changes in settings:
+    common = {
+        "simpar": source_digest(),
+        "version": simpar.__version__,
+        "numpy": numpy.__version__,
+        "called": Path(os.fspath(scenario.written.path)).stem,
+    }
+
+    def key(changes: Mapping[str, Any]) -> bytes | None:
         try:
             data = rewritten(scenario, changes)
         except InputError:
-            found.append(None)
-            continue
+            return None
         read = {name: content(name) for name in named_files(data)}
-        whole = {
-            "simpar": source_digest(),
-            "version": simpar.__version__,
-            "numpy": numpy.__version__,
-            "called": Path(os.fspath(scenario.written.path)).stem,
-            "scenario": data,
-            "files": read,
-        }
         if None in read.values():
-            found.append(None)
-            continue
-        text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
-        found.append(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-    return found
+            return None
+        text = json.dumps({**common, "scenario": data, "files": read}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+    return [key(changes) for changes in settings]
 
 
 def _file_digest(path: str) -> str | None:

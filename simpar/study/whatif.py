@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,11 @@ from simpar.scenario import Scenario, change
 from simpar.study.axes import OPTION, Axis, Plan, Vary, plan
 from simpar.study.compare import as_scenario
 from simpar.study.points import Point, common_notes, labels, points_csv
-from simpar.study.runs import RunProgress, simulate_all
+from simpar.study.runs import Kept, RunProgress, simulate_all
 from simpar.study.store import Store
+
+MOST_WRONG = 3
+"""Wrong values of one axis that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,14 @@ class Study:
         return next(point.comparison.facts for point in self.points if point.comparison)
 
     @property
+    def fastest(self) -> list[tuple[str, ...]]:
+        """The fastest strategy at each point, several where they are as fast; () where none has figures."""
+        return [point.fastest(self.labels) for point in self.points]
+
+    @property
     def winners(self) -> list[str | None]:
-        """The fastest strategy at each point; None where none has figures."""
-        return [_winner(point) for point in self.points]
+        """The first of the fastest strategies at each point; None where none has figures."""
+        return [names[0] if names else None for names in self.fastest]
 
     @property
     def switches(self) -> list[Switch]:
@@ -190,11 +198,6 @@ class Study:
         return text
 
 
-def _winner(point: Point) -> str | None:
-    first = next((row for row in point.comparison.rows if row.fits), None) if point.comparison else None
-    return None if first is None else first.name
-
-
 def _logs(step_s: float | None, number: float) -> tuple[float, float] | None:
     """Return the logarithms of a step and of a value; None where one of them has none."""
     return (math.log(step_s), math.log(number)) if step_s and step_s > 0 and number > 0 else None
@@ -255,10 +258,14 @@ def whatif(
         check(cluster)
     planned = plan(scenario, vary, zip, sample)
     settings = planned.settings
-    _check_values(scenario, planned, settings)
     opened = store if isinstance(store, Store) or store is None else Store.open(store)
     try:
-        points = simulate_all(scenario, settings, jobs=jobs, cluster=cluster, store=opened, progress=progress)
+        kept = Kept({}, {})
+        kept.look_up(scenario, settings, opened, _firsts(planned))
+        _check_values(scenario, planned, settings, kept.outcomes)
+        points = simulate_all(
+            scenario, settings, jobs=jobs, cluster=cluster, store=opened, kept=kept, progress=progress
+        )
     finally:
         if opened is not None and opened is not store:
             opened.close()
@@ -272,21 +279,39 @@ def whatif(
     )
 
 
-def _check_values(scenario: Scenario, planned: Plan, settings: Sequence[Mapping[str, Any]]) -> None:
+def _check_values(
+    scenario: Scenario, planned: Plan, settings: Sequence[Mapping[str, Any]], known: Container[int]
+) -> None:
     """Refuse values that are wrong in themselves, wherever the other axes stand, before anything runs.
 
-    One that is wrong alone, but not beside those of the first point that has it, is no mistake.
+    One that is wrong alone, but not beside those of the first point that has it, is no mistake. Nor is one
+    whose first point is *known* to be right. Of one axis a few are shown: where one value of a range is
+    wrong, often all are.
     """
     problems: list[Problem] = []
     for number, axis in enumerate(planned.axes, 1):
+        wrong: list[Problem] = []
         for index, value in enumerate(axis.values):
-            if not _wrong_at(scenario, {axis.path: value}, 1):
-                continue
             first = index if planned.layout != "grid" else _first_with(planned, axis, index)
-            problems += _wrong_at(scenario, settings[first], number)
+            if first in known or not _wrong_at(scenario, {axis.path: value}, 1):
+                continue
+            wrong += _wrong_at(scenario, settings[first], number)
+            left = len(axis.values) - index - 1
+            if len(wrong) >= MOST_WRONG and left:
+                said = f"{left:,} more value{'' if left == 1 else 's'} not looked at"
+                wrong.append(Problem("", 0, 0, axis.path, said, "mend these first"))
+                break
+        problems += wrong
     if problems:
         unplaced = [Problem(OPTION, 0, 0, one.path, one.message, one.fix) for one in problems]
         raise InputError(dict.fromkeys(unplaced))
+
+
+def _firsts(planned: Plan) -> set[int]:
+    """Return the numbers of all points that are the first with some value."""
+    if planned.layout != "grid":
+        return set(range(len(planned.axes[0].values)))
+    return {_first_with(planned, axis, index) for axis in planned.axes for index in range(len(axis.values))}
 
 
 def _first_with(planned: Plan, axis: Axis, index: int) -> int:

@@ -102,12 +102,13 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     (tmp_path / "a.svg").write_text("old")
 
     def full(*_):
-        raise OSError(errno.ENOSPC, "no space left")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OSError, match="No space left on device") as failed:
         write_atomically(tmp_path / "a.svg", b"new")
 
+    assert failed.value.filename == str(tmp_path / "a.svg")
     assert (tmp_path / "a.svg").read_text() == "old"
     assert os.listdir(tmp_path) == ["a.svg"]
 

@@ -11,7 +11,7 @@ import pytest
 import simpar
 from simpar.errors import InputError
 from simpar.result import Comparison, Row
-from simpar.show import table_whatif
+from simpar.show import plot_maps, table_whatif
 from simpar.study import runs
 from simpar.study.axes import Axis, plan
 from simpar.study.points import Point
@@ -86,6 +86,15 @@ def test_a_huge_grid_says_how_large_it_is_and_that_it_can_be_sampled(scene):
     with pytest.raises(InputError, match=r"makes 1,000,000,000 points.*--sample N"):
         plan(scene("allreduce"), axes)
     assert len(plan(scene("allreduce"), axes, sample=5).settings) == 5
+
+
+def test_a_huge_range_of_factors_is_counted_not_written_out(scene):
+    """1 to 1e30 by 1.000001 are as many values as 30 ln 10 is times ln 1.000001, and one."""
+    count = int(30 * math.log(10) / math.log1p(1e-6)) + 1
+    axes = {"network.latency": "1 s:1e30 s:x1.000001", "run.steps": "1:2"}
+
+    with pytest.raises(InputError, match=rf"{count:,} x 2 makes {2 * count:,} points"):
+        plan(scene("allreduce"), axes)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +242,34 @@ def test_the_winner_changes_where_the_steps_cross():
     assert [(one.path, one.before, one.after) for one in study.switches] == [("a", 1, 2), ("b", 2, 5)]
 
 
+def test_those_equally_fast_are_all_named():
+    """Within 1e-9, which is no more than what sums in another order differ by."""
+    axis = Axis("a", (1, 2, 4))
+    steps = {"x": [1.0, 2.0, 4.0], "y": [1.0 - 1e-12, 3.0, 3.0], "z": [5.0, 5.0, 3.0 + 1e-12]}
+    study = made(steps, (axis,))
+    facts = {"model": "m", "unit": "images", "steps": 1}
+    for point in study.points:
+        point.comparison.facts.update(facts)
+
+    assert study.fastest == [("x", "y"), ("x",), ("y", "z")]
+    assert study.winners == ["x", "x", "y"]
+    text = table_whatif.study(study)
+    assert "Fastest: x at 2 of 3 points, y at 2 of 3 points, z at 1 of 3 points; equally fast at 2." in text
+    assert "with x, y at a=1." in text
+    assert "  a from 2 to 4: x gives way to y, z" in text
+    ends = [line[-6:].strip() for line in text.splitlines()[4:7]]
+    assert ends == ["x, y", "x", "y, z"]
+
+
+def test_maps_and_table_agree_on_who_is_fastest(scene):
+    """One worker has nobody to talk to: every strategy takes as long."""
+    scenario = scene("ps-sync", "allreduce", "single")
+    study = simpar.whatif(scenario, {"cluster.workers": [1, 2], "network.latency": "0 s,1 s"})
+
+    assert study.fastest[0][-2:] == ("allreduce", "single")
+    assert [plot_maps.winner(study, number) for number in range(4)] == study.winners
+
+
 # -- the store -------------------------------------------------------------------------------------
 
 
@@ -337,10 +374,10 @@ def test_a_full_disk_loses_nothing_but_the_keeping(scene, tmp_path, simulated):
 def test_two_at_once_share_a_store(tmp_path):
     one, two = (Store.open(tmp_path / "runs.sqlite") for _ in range(2))
     for number in range(20):
-        (one, two)[number % 2].put(bytes([number]), {"n": number})
-        (one, two)[number % 2].put(bytes([number // 2]), {"n": number // 2})
+        (one, two)[number % 2].put(bytes([number]), b"value %d" % number)
+        (one, two)[number % 2].put(bytes([number // 2]), b"value %d" % (number // 2))
 
-    assert [one.get(bytes([number])) for number in range(20)] == [{"n": number} for number in range(20)]
+    assert one.find([bytes([n]) for n in range(20)]) == {n: b"value %d" % n for n in range(20)}
     assert (one.trouble, two.trouble) == ("", "")
     one.close()
     two.close()

@@ -1,10 +1,12 @@
 """A study that is killed, at any moment, keeps every finished run, and goes on where it stood."""
 
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from whatif_process import POINTS, QUICKSTART, SET, VARY, command, rows, wait_for
@@ -51,6 +53,48 @@ def test_a_killed_study_keeps_every_finished_run_and_computes_none_twice(tmp_pat
     assert kept <= rows(store)
     assert len(rows(store)) == POINTS
     assert study.to_dict() == whole.to_dict()
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_killed_study_end_by_themselves(tmp_path):
+    process = start(tmp_path / "runs.sqlite", "--jobs", "2")
+    wait_for(tmp_path / "runs.sqlite", 1, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 60  # left to themselves, they wait for five minutes
+    while running(process.pid) and time.monotonic() < until:
+        time.sleep(0.1)
+    process.stderr.close()
+
+    assert running(process.pid) == []
+
+
+def running(group):
+    """Return the processes of a group that have not ended, whether or not anybody asked how."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended since
+            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
+            found += [stat.parent.name] if of == str(group) and state != "Z" else []
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_at_any_moment_ends_all_processes_without_a_traceback(tmp_path, jobs):
+    draw = random.Random(int(jobs))
+    for number in range(4):
+        process = start(tmp_path / f"{number}.sqlite", "--jobs", jobs)
+        time.sleep(0.4 + 1.2 * draw.random())
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate()[1].decode()
+
+        # Python ends itself by the signal where that came while it ran the text of a generated function.
+        assert process.returncode in (0, 130, -signal.SIGINT), said
+        assert len(said.split()) < 40, said
+        assert "Traceback" not in said, said
+        assert "Warning" not in said, said
+        assert running(process.pid) == []
 
 
 @pytest.mark.slow

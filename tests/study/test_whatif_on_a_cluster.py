@@ -90,6 +90,22 @@ def test_a_cluster_that_does_not_answer_is_said_within_seconds(tmp_path):
     assert time.monotonic() - begun < 60  # no figure: only that it does not wait for ever
 
 
+@needs_dask
+def test_what_takes_the_connection_and_says_nothing_is_no_cluster(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"dask://127.0.0.1:{silent.getsockname()[1]}"
+        done = subprocess.run(
+            command(tmp_path / "runs.sqlite", "--cluster", address),
+            capture_output=True,
+            check=False,
+            timeout=60,  # no figure: only that it does not wait for ever
+        )
+
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith(f"--cluster: no cluster answers at {address}; start one")
+
+
 @pytest.mark.parametrize("text", ["", "127.0.0.1:8786", "dask://host", "dask://host:99999", "ray://host:1"])
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(InputError, match="is no address of a cluster; write dask://HOST:PORT"):
