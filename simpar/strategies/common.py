@@ -227,6 +227,10 @@ class Star:
     def _across(self, source: tuple[str, float], target: tuple[str, float]) -> Way:
         topology = self._known.topology
         if isinstance(topology, Graph):
+            for name, _ in (source, target):
+                if name not in topology.nodes:  # more servers than the scenario was checked for
+                    said = f"network.topology has no place for {name}"
+                    raise self.setting.refuse("servers", said, "write fewer")
             links = topology.way(source[0], target[0])
         else:
             inner = topology.between(source[0], target[0]) if topology else ()

@@ -33,6 +33,8 @@ def _network(**given):
         "intra": None,
         "sharing": "fair",
         "server_bandwidth": None,
+        "background": 0.0,
+        "topology": SimpleNamespace(kind="star"),
     }
     return SimpleNamespace(**{**plain, **given})
 

@@ -63,6 +63,28 @@ def compared(tmp_path):
         ),
         ({"network": ", intra: nvlink-3"}, "network.intra had no effect: machines have one device each"),
         (
+            {"network": ", topology: {kind: tree, rack: 2, oversubscription: 4}"},
+            "network.topology had no effect: no message leaves its rack",
+        ),
+        (
+            {
+                "network": ", topology: {kind: tree, rack: 1, oversubscription: 4, servers: apart}",
+                "strategies": "allreduce",
+            },
+            "network.topology.servers had no effect: no server has a machine of its own",
+        ),
+        (
+            {"network": ", topology: ring, server_bandwidth: 1 Gbit/s"},
+            "network.server_bandwidth had no effect: links of ring are not the servers' own",
+        ),
+        (
+            {
+                "network": ", topology: {kind: links, links: [{between: [w0, w1], bandwidth: 1 Gbit/s}]}",
+                "strategies": "allreduce",
+            },
+            "network.bandwidth had no effect: every link has a bandwidth of its own",
+        ),
+        (
             {"network": ", intra: nvlink-3", "cluster": ", devices_per_node: 2"}
             | {"strategies": "allreduce"},
             "network.bandwidth had no effect: no message leaves the machine",

@@ -149,6 +149,15 @@ def test_listed_links_make_a_star_when_all_lead_to_one_switch(scene, measure, sh
     assert links == star
 
 
+def test_advice_does_not_ask_for_servers_that_have_no_link(scene):
+    """With a server for each worker a step would be shorter, but nobody has listed their links."""
+    network = listed(("w0", "s"), ("w1", "s"), ("ps0", "s"))
+    for topology in (network, {"topology": "ring"}):
+        row = simpar.compare(scene({"ps-sync": {"servers": 1}}, network=topology))["ps-sync"]
+        tried = row.bottleneck.suggestion
+        assert tried is None or not tried.path.endswith("servers")
+
+
 @pytest.mark.parametrize("sharing", SHARINGS)
 @pytest.mark.parametrize("background", [0.0, 0.3, 0.5])
 def test_other_traffic_takes_its_share_of_every_link(scene, measure, sharing, background):
