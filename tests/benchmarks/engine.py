@@ -2,9 +2,9 @@
 
     python tests/benchmarks/engine.py [--write reports/benchmarks.md] [--most TASKS]
 
-Prints one JSON object a line: ``case, engine, tasks, wall_s, tasks_per_s, peak_mb``. Each engine runs
-each case in a process of its own, warm; wall_s is the median of up to five runs: all that an engine does with a program
-that has been checked, and all that the C++ loop does with its input. All must end at the same time.
+Prints one JSON object a line: ``case, engine, tasks, wall_s, tasks_per_s, peak_mb``. Each engine runs each
+case in a process of its own, warm; wall_s is the median of up to five runs: all that an engine does with a
+program that has been checked, and all that the C++ loop does with its input. All must end at the same time.
 
 ``W(workers, servers, iterations)`` is a raw graph: asynchronous parameter servers, 25 MB of parameters,
 compute log-normal (mean 0.1 s, cv 0.1), one part to each server over the worker's link and the server's, 1 ms
