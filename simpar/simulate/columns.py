@@ -238,38 +238,49 @@ def widened(state: State, slots: int, joins: bool, needs: Any, come: Any) -> Sta
     )
 
 
-def grown(state: State) -> State:
-    """Return *state* (arrays) with room for twice as much in the heap, the ring and the queues."""
+def grown(state: State, margin: int, burst: int) -> State:
+    """Return *state* (arrays) with twice the room in whatever is short of it: the heap, the ring, the queues.
+
+    Args:
+        margin: events and nodes that one step of the loop may need.
+        burst: entries of the ring that it may need.
+    """
     counts, limits = state.counts, state.limits
-    limits[places.MOST_EVENTS] *= 2
+    if counts[places.EVENTS] + margin > limits[places.MOST_EVENTS]:
+        limits[places.MOST_EVENTS] *= 2
+        state = state._replace(heap_time=_longer(state.heap_time), heap_key=_longer(state.heap_key))
     ring = int(limits[places.MASK]) + 1
-    limits[places.MASK] = 2 * ring - 1
-    inside = np.arange(counts[places.HEAD], counts[places.TAIL])
-    nodes = len(state.node_time)
-    # The new nodes are free, and lead on to those that were free before.
-    more = np.arange(nodes + 1, 2 * nodes + 1)
-    more[-1] = counts[places.NEXT_FREE] if counts[places.NODES] else -1
-    counts[places.NEXT_FREE] = nodes
-    counts[places.NODES] += nodes
+    if counts[places.TAIL] - counts[places.HEAD] + burst > ring:
+        limits[places.MASK] = 2 * ring - 1
+        inside = np.arange(counts[places.HEAD], counts[places.TAIL])
 
-    def around(values: NDArray[Any]) -> NDArray[Any]:
-        found = np.zeros(2 * ring, dtype=values.dtype)
-        found[inside & (2 * ring - 1)] = values[inside & (ring - 1)]
-        return found
+        def around(values: NDArray[Any]) -> NDArray[Any]:
+            found = np.zeros(2 * ring, dtype=values.dtype)
+            found[inside & (2 * ring - 1)] = values[inside & (ring - 1)]
+            return found
 
-    def longer(values: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate([values, np.zeros(len(values), dtype=values.dtype)])
+        state = state._replace(
+            ring_code=around(state.ring_code),
+            ring_iteration=around(state.ring_iteration),
+            ring_time=around(state.ring_time),
+        )
+    if counts[places.NODES] < margin:
+        nodes = len(state.node_time)
+        # The new nodes are free, and lead on to those that were free before.
+        more = np.arange(nodes + 1, 2 * nodes + 1)
+        more[-1] = counts[places.NEXT_FREE] if counts[places.NODES] else -1
+        counts[places.NEXT_FREE] = nodes
+        counts[places.NODES] += nodes
+        state = state._replace(
+            node_time=_longer(state.node_time),
+            node_key=_longer(state.node_key),
+            node_next=np.concatenate([state.node_next, more]),
+        )
+    return state
 
-    return state._replace(
-        heap_time=longer(state.heap_time),
-        heap_key=longer(state.heap_key),
-        ring_code=around(state.ring_code),
-        ring_iteration=around(state.ring_iteration),
-        ring_time=around(state.ring_time),
-        node_time=longer(state.node_time),
-        node_key=longer(state.node_key),
-        node_next=np.concatenate([state.node_next, more]),
-    )
+
+def _longer(values: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([values, np.zeros(len(values), dtype=values.dtype)])
 
 
 def as_lists(columns: Any) -> Any:

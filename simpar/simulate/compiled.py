@@ -121,7 +121,7 @@ class CompiledEngine:
                     slots = len(layout.windowed)
                     mended = widened(mended, slots, bool(program.joins), layout.needs, layout.come)
                 else:
-                    mended = grown(mended)
+                    mended = grown(mended, layout.columns.margin, layout.columns.burst)
                 state = mended if self.jit else _listed(mended)
         done = int(state.counts[places.ROWS])
         if done < expected + int(sum(state.updates)):

@@ -282,8 +282,8 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
         ),
         (
             "name: quickstart",
-            "run: {engine: compiled}",
-            "2:15: run.engine: engine 'compiled' is not modelled by this",
+            "run: {engine: steam}",
+            "2:15: run.engine: unknown engine 'steam'; write one of: auto, reference, compiled",
         ),
         ("name: quickstart", "run: {steps: 1000001}", "2:14: run.steps: 1000001 is more than 1000000"),
         (
