@@ -36,20 +36,33 @@ PLOT_ENDINGS = (".svg", ".png", ".pdf")
     "--vary",
     metavar="PATH=VALUES",
     multiple=True,
-    help="a setting and its values: 1,2,4 or 1:64:x2 or 1..8 or '10 us:100 us:10 us' (repeatable: combined)",
+    help="a setting and the values to try: 1,2,4 or 1..8, in steps '10 us:50 us:10 us', by a factor 1:64:x2; "
+    "of several --vary, every combination is tried",
 )
 @set_option
-@click.option("--zip", "zipped", is_flag=True, help="take the values of all --vary in step, not combined")
-@click.option("--sample", type=int, metavar="N", help="draw N points spread evenly (Latin hypercube)")
+@click.option(
+    "--zip",
+    "zipped",
+    is_flag=True,
+    help="try the first values of all --vary, then the second: no combinations",
+)
+@click.option(
+    "--sample",
+    type=int,
+    metavar="N",
+    help="instead of every combination, try N that are spread evenly over all ranges (Latin hypercube)",
+)
 @click.option("--json", "as_json", is_flag=True, help="print every run as JSON; units are in the key names")
 @click.option("--csv", metavar="FILE", help="write every run as .csv; units are in the header")
 @click.option("--plot", metavar="FILE", help="write a figure: .svg, .png or .pdf")
-@click.option("--jobs", type=int, metavar="N", help="processes  [default: one a core]")
+@click.option("--jobs", type=int, metavar="N", help="processes to simulate in  [default: one a core]")
 @click.option("--cluster", metavar="dask://HOST:PORT", help="run on a Dask cluster instead")
 @click.option(
-    "--store", metavar="FILE", help="keep finished runs here  [default: ~/.cache/simpar/whatif.sqlite]"
+    "--store",
+    metavar="FILE",
+    help="where finished runs are kept and found again  [default: ~/.cache/simpar/whatif.sqlite]",
 )
-@click.option("--no-cache", is_flag=True, help="simulate all of it, and keep nothing")
+@click.option("--no-cache", is_flag=True, help="simulate everything anew, and keep nothing")
 def command(
     scenario: str,
     vary: Sequence[str],
@@ -66,9 +79,9 @@ def command(
 ) -> int:
     """Compare a scenario's strategies at many settings: which wins where, what each is worth
 
-    Any setting can be varied. Runs are kept as they finish, so that the same question is answered at once
-    and an interrupted one goes on where it stood. Exit status 1 when nothing fits in memory anywhere, 2 when
-    the input is wrong.
+    Any setting of the scenario can be varied. Each run is kept when it is finished: the same command again
+    answers at once, and after Ctrl-C or a crash it goes on where it stood. Exit status 1 when nothing fits in
+    memory anywhere, 2 when the input is wrong.
     """
     from simpar.scenario import load
     from simpar.show.files import check_writable
