@@ -32,6 +32,7 @@ from simpar.scenario.fields import (
     Strict,
     Whole,
     Workers,
+    complaint,
 )
 from simpar.scenario.model import ModelSpec, ProfileFile
 from simpar.scenario.options import Strategy
@@ -42,7 +43,7 @@ from simpar.scenario.presets import (
     LINK_PRESETS,
 )
 from simpar.scenario.source import Source, split_path
-from simpar.scenario.topology import Background, TopologySpec
+from simpar.scenario.topology import TREE, Background, TopologySpec
 from simpar.scenario.variation import VariationSpec
 from simpar.scenario.words import Path, did_you_mean
 from simpar.units import shown
@@ -218,6 +219,8 @@ class IntraSpec(Strict):
 
 def _topology(value: Any) -> Any:
     """Write out the kind that stands for a topology without settings."""
+    if isinstance(value, dict) and "kind" not in value:
+        raise complaint("needs a 'kind'", f"write 'topology: {TREE}'")
     return {"kind": value} if isinstance(value, str) else value
 
 

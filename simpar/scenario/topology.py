@@ -21,6 +21,9 @@ HERE: Path = ("network", "topology")
 STORE = "store"
 """What the store of the training data is called among nodes."""
 
+TREE = "{kind: tree, rack: 8, oversubscription: 4}"
+"""A right topology, for errors."""
+
 MOST_LINKS = 100_000
 """Links that a list may hold."""
 
@@ -133,8 +136,13 @@ def _check_graph(links: list[Any], needed: list[str], report: Report) -> None:
     """Note machines that are not there, links that are given twice, and machines that cannot be reached."""
     near: dict[str, list[str]] = {}
     for index, link in enumerate(links):
-        one, other = link["between"]
         here = (*HERE, "links", index, "between")
+        if len(link["between"]) != 2:
+            report.add(
+                here, f"names {len(link['between'])} ends, not two", f"write 'between: {EXAMPLES['between']}'"
+            )
+            continue
+        one, other = link["between"]
         for place, name in enumerate((one, other)):
             if re.fullmatch(r"(w|n|ps)[0-9]+", name) and name not in needed:
                 close = nearest(name, needed)

@@ -28,6 +28,8 @@ _LEVERS = {
     "cluster.speed": "the devices",
     "network.bandwidth": "the workers' links",
     "network.server_bandwidth": "the servers' links",
+    "network.topology.uplink": "the racks' uplinks",
+    "network.topology.oversubscription": "the racks' uplinks",
     "network": "the workers' and the servers' links",
     "network.latency": "latency",
     "network.overhead": "overhead of a message",

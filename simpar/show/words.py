@@ -25,6 +25,8 @@ _HELPS = {
     "bucket": "Smaller buckets would help",
     "microbatches": "More microbatches would help",
     "bandwidth": "A faster network would help",
+    "uplink": "Faster uplinks would help",
+    "oversubscription": "Faster uplinks would help",
     "algorithm": "Fewer rounds would help",
     "store_bandwidth": "A faster data store would help",
     "prefetch": "Reading further ahead would help",

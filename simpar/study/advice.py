@@ -190,9 +190,20 @@ def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tupl
     if cause == "latency" and meta.get("algorithm") == "ring":
         yield own + "algorithm", "halving-doubling"
     if cause in ("network", "queue"):
+        yield from _faster_uplinks(setting.scenario)
         rate = nominal_bandwidth(setting.scenario)
         assert rate is not None, "a network has a rate"
         yield "network.bandwidth", units.spell(2 * rate, "rate", digits=6)
+
+
+def _faster_uplinks(scenario: Scenario) -> Iterator[tuple[str, Any]]:
+    """Yield uplinks of racks that are twice as fast, or as fast as all machines of a rack together."""
+    topology = scenario.network.topology if scenario.network else None
+    if topology is not None and topology.uplink is not None:
+        yield "network.topology.uplink", units.spell(2 * topology.uplink, "rate", digits=6)
+    elif topology is not None and topology.oversubscription is not None and topology.oversubscription > 1:
+        half = max(1.0, topology.oversubscription / 2)
+        yield "network.topology.oversubscription", int(half) if half.is_integer() else half
 
 
 def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tuple[Scenario, Strategy]:
@@ -202,6 +213,11 @@ def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tu
         network = spec.model_copy(update={"bandwidth": units.parse(value, "rate")})
         return replace(scenario, network=network), strategy
     section, _, option = path.rpartition(".")
+    if section == "network.topology":
+        assert scenario.network is not None, "its topology is to change"
+        value = units.parse(value, "rate") if option == "uplink" else value
+        topology = scenario.network.topology.model_copy(update={option: value})
+        return replace(scenario, network=scenario.network.model_copy(update={"topology": topology})), strategy
     if section == "data":
         value = units.parse(value, "rate") if option == "store_bandwidth" else value
         return replace(scenario, data=scenario.data.model_copy(update={option: value})), strategy

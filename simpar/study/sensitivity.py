@@ -131,6 +131,14 @@ def _levers(setting: Setting, measured: Measured) -> Iterator[Lever]:
             # Where both are as full, neither helps without the other.
             both = {"network.bandwidth": _rate(rate * FACTOR), "network.server_bandwidth": faster}
             yield Lever("network", both)
+        topology = None if spec is None else spec.topology
+        if topology is not None and topology.uplink is not None:
+            yield Lever(
+                "network.topology.uplink", {"network.topology.uplink": _rate(topology.uplink * FACTOR)}
+            )
+        elif topology is not None and topology.oversubscription is not None:
+            path = "network.topology.oversubscription"
+            yield Lever(path, {path: topology.oversubscription / FACTOR})
         yield from _delays("network", network.latency_s, network.overhead_s)
     if cluster.intra is not None:
         faster = _rate(nominal_intra_bandwidth(scenario) * FACTOR)

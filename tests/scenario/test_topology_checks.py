@@ -45,7 +45,9 @@ STAR = [("w0", "s"), ("w1", "s"), ("w2", "s"), ("w3", "s")]
     ("topology", "path", "message", "fix"),
     [
         ("torus", "network.topology.kind", "unknown topology 'torus'", "star, tree, ring, links"),
-        ({"rack": 4}, "network.topology.kind", "required key 'kind' is missing", "kind"),
+        ({"rack": 4}, "network.topology", "needs a 'kind'", "kind: tree"),
+        (links(*STAR, ("w0",)), "network.topology.links[4].between", "names 1 ends, not two", "[w0, s0]"),
+        (links(*STAR, ("w0", "s", "t")), "network.topology.links[4].between", "longer than 2", "shorten"),
         ({"kind": "ring", "rack": 4}, "network.topology.rack", "kind ring takes no 'rack'", "remove it"),
         ({"kind": "tree", "uplink": "1 Gbit/s"}, "network.topology", "tree needs 'rack'", "rack: 8"),
         (

@@ -158,6 +158,22 @@ def test_advice_does_not_ask_for_servers_that_have_no_link(scene):
         assert tried is None or not tried.path.endswith("servers")
 
 
+def test_faster_uplinks_are_advised_where_they_are_the_narrow_links(scene):
+    """8 workers of one rack and 8 servers of another: at 8:1 the uplink takes 8 times as long as any link."""
+    strategy = {"ps-sync": {"servers": 8}}
+    network = tree(8, 8.0, servers="apart")
+    row = simpar.compare(scene(strategy, workers=8, network=network))["ps-sync"]
+    assert row.bottleneck.resource.startswith("rack")
+    assert row.bottleneck.suggestion.path == "network.topology.oversubscription"
+    assert row.bottleneck.suggestion.value == 4.0
+    network["topology"] = {"kind": "tree", "rack": 8, "uplink": "1000 B/s", "servers": "apart"}
+    row = simpar.compare(scene(strategy, workers=8, network=network))["ps-sync"]
+    assert (row.bottleneck.suggestion.path, row.bottleneck.suggestion.value) == (
+        "network.topology.uplink",
+        "16 kbit/s",
+    )
+
+
 @pytest.mark.parametrize("sharing", SHARINGS)
 @pytest.mark.parametrize("background", [0.0, 0.3, 0.5])
 def test_other_traffic_takes_its_share_of_every_link(scene, measure, sharing, background):
