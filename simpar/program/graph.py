@@ -35,6 +35,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -250,7 +251,7 @@ class Program:
         return self.iterations if node is None else self.iterations * len(self.batches[node].senders)
 
     def is_flow(self, task: int) -> bool:
-        """Say whether *task* transmits bytes over a fairly shared channel."""
+        """Say whether *task* transmits bytes over a channel, lone or shared."""
         r = self._resource_of[task]
         return r >= 0 and self.resources[r].kind == "channel"
 
@@ -258,6 +259,30 @@ class Program:
         """Return the links that *task*'s message crosses on its resource; empty where it is no message."""
         r = self._resource_of[task]
         return self.resources[r].route if r >= 0 and self.message[task] >= 0 else ()
+
+    @cached_property
+    def lone_rate(self) -> list[float]:
+        """By resource, the bytes per second of a lone channel; 0 for anything else."""
+        crossing = Counter(
+            link for resource in self.resources if resource.kind == "channel" for link in resource.route
+        )
+        return [
+            min(self.links[link].bytes_per_s for link in resource.route)
+            if resource.kind == "channel"
+            and resource.discipline == "fifo"
+            and resource.route
+            and all(crossing[link] == 1 for link in resource.route)
+            else 0.0
+            for resource in self.resources
+        ]
+
+    @cached_property
+    def shared_routes(self) -> list[tuple[int, ...]]:
+        """By resource, the links that a channel shares with others; none for anything else."""
+        return [
+            resource.route if resource.kind == "channel" and not rate else ()
+            for resource, rate in zip(self.resources, self.lone_rate, strict=True)
+        ]
 
     @cached_property
     def _resource_of(self) -> list[int]:

@@ -54,6 +54,8 @@ class Columns(NamedTuple):
     """By task: where it waits."""
     latency: Floats
     """By task: from the last byte sent to the last byte there, on a channel."""
+    tail: Floats
+    """By task: from the release of its lone channel to its end; 0 on anything else."""
     overhead: Floats
     """By task: before its bytes, on a channel."""
     size: Floats

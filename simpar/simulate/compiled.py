@@ -94,7 +94,7 @@ class CompiledEngine:
         columns: Any = layout.columns
         network: Any = network_state(
             [link.bytes_per_s for link in program.links],
-            [resource.route if resource.kind == "channel" else () for resource in program.resources],
+            program.shared_routes,
         )
         if self.jit:
             network = arrays(network)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simpar.program import NODE_BATCH, NODE_JOIN, Program
+from simpar.program import NODE_BATCH, NODE_JOIN, SHORTEST_S, Program
 from simpar.simulate import places
 from simpar.simulate.columns import Columns, State
 
@@ -56,7 +56,8 @@ class Layout:
         self.most_updates = [program.iterations * many for many in senders]
         channels = int((self.serves >= places.CHANNEL).sum())
         out = int(np.bincount(program.source, minlength=1).max(initial=0))
-        all_seconds, row_of = _flat(program.durations, tasks)
+        seconds, durations = self._seconds()
+        all_seconds, row_of = _flat(durations, tasks)
         all_stretches, stretch_row = _flat(program.stretch, tasks)
         batch_of = np.full(tasks, -1, dtype=np.int32)
         for number, batch in enumerate(batches):
@@ -72,7 +73,7 @@ class Layout:
             else max(out, channels) + 8,
             kind=self.kind,
             resource=program.resource,
-            seconds=program.seconds,
+            seconds=seconds,
             row_of=row_of,
             all_seconds=all_seconds,
             slot=self.slot,
@@ -81,6 +82,7 @@ class Layout:
             batch_of=batch_of,
             queue_of=self.queue_of,
             latency=program.latency,
+            tail=self._tail,
             overhead=program.overhead,
             size=program.bytes,
             stretch_row=stretch_row,
@@ -183,10 +185,12 @@ class Layout:
         by_priority = np.array([r.discipline == "priority" for r in program.resources], dtype=np.bool_)
         channel = np.array([r.kind == "channel" for r in program.resources], dtype=np.bool_)
         serves = np.where(capacity > 1, places.PLACES, places.FIFO)
+        lone = np.array(program.lone_rate, dtype=np.float64) > 0
+        serves[lone] = places.LONE
         if self._is_contradictory():
             serves[:] = places.QUEUED
         serves[by_priority] = places.PRIORITY
-        serves[channel] = places.CHANNEL
+        serves[channel & ~lone] = places.CHANNEL
         serves[channel & by_priority] = places.PRIORITY_CHANNEL
         self.serves = serves.astype(np.int32)
         self.first_place = _firsts(capacity.tolist())
@@ -235,6 +239,31 @@ class Layout:
                 return False
             reached[found] = True
 
+    def _seconds(self) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
+        """Return how long each task occupies its resource, and that by iteration of those for which it differs.
+
+        Messages on lone channels are among them; those on shared ones have no time of their own.
+        """
+        program = self.program
+        if not any(program.lone_rate):
+            return program.seconds, dict(program.durations)
+        rate = np.append(program.lone_rate, 0.0)[program.resource]
+        alone = np.flatnonzero(rate > 0)
+        seconds, durations = program.seconds.copy(), dict(program.durations)
+        sent_s = program.bytes[alone] / rate[alone]
+        seconds[alone] = np.maximum(SHORTEST_S, program.overhead[alone] + sent_s)
+        for task, factors in program.stretch.items():
+            if rate[task] > 0:
+                sent_s = program.bytes[task] * factors / rate[task]
+                durations[task] = np.maximum(SHORTEST_S, program.overhead[task] + sent_s)
+        return seconds, durations
+
+    @cached_property
+    def _tail(self) -> NDArray[np.float64]:
+        """Return how long after its release of a lone channel each message is there; 0 for anything else."""
+        rate = np.append(self.program.lone_rate, 0.0)[self.program.resource]
+        return np.where(rate > 0, self.program.latency, 0.0)
+
     def _loose(self) -> None:
         """Find the tasks whose instances may become ready in another order than that of iterations."""
         program, tasks = self.program, len(self.program)
@@ -245,7 +274,7 @@ class Layout:
         for join in program.joins:
             waits = program.distance[program.target == join]
             loose[join] = bool((waits != waits[0]).any()) if len(waits) else False
-        unordered = (self.serves != places.FIFO) & (self.serves != places.CHANNEL)
+        unordered = ~np.isin(self.serves, (places.FIFO, places.LONE, places.CHANNEL))
         on = program.resource
         scatters = np.zeros(tasks, dtype=np.bool_)
         scatters[on >= 0] = unordered[on[on >= 0]]
@@ -266,7 +295,7 @@ class Layout:
         direct[on < 0] = 1
         if by_events:
             return direct
-        eager = (self.serves == places.FIFO) | (self.serves == places.PLACES)
+        eager = self.serves < places.QUEUED
         used = np.bincount(on[on >= 0], minlength=self.resources)
         mine = np.flatnonzero(on >= 0)
         alone = mine[(used[on[mine]] == 1) & eager[on[mine]] & ~self.loose[mine]]
@@ -305,20 +334,23 @@ class Layout:
         feeder = np.full(tasks, -1, dtype=np.int64)
         how = np.zeros(tasks)
         r = program.resource[program.source].astype(np.int64)
-        fifo = np.append(self.serves == places.FIFO, False)
+        fifo = np.append((self.serves == places.FIFO) | (self.serves == places.LONE), False)
         only = (self.tokens[program.target] == 1) & (program.distance == 0) & fifo[r]
         varying = np.zeros(len(r), dtype=np.bool_)
         varying[list(program.lags)] = True
         only &= ~varying
         feeder[program.target[only]] = r[only]
         how[program.target[only]] = np.where(
-            program.at_start[only], -1.0 - program.lag[only], program.lag[only]
+            program.at_start[only],
+            -1.0 - program.lag[only],
+            program.lag[only] + self._tail[program.source[only]],
         )
         return feeder, how
 
     def _is_chain(self, here: NDArray[np.int64]) -> bool:
         """Say whether each of the tasks *here* waits for the one before it, and the first for the last."""
-        if self.loose[here].any() or (self.serves[self.program.resource[here[0]]] != places.FIFO):
+        serves = self.serves[self.program.resource[here[0]]]
+        if self.loose[here].any() or serves not in (places.FIFO, places.LONE):
             return False
         chain = here.tolist()
         members = set(chain)

@@ -48,6 +48,7 @@ from simpar.simulate.places import (
     KEEP,
     LAST,
     LAST_EDGE,
+    LONE,
     LOW,
     MASK,
     MOST_EVENTS,
@@ -379,6 +380,13 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
                         begun = time
                     ended = begun + takes
                     free[resource] = ended
+                elif serves[resource] == LONE:
+                    begun = free[resource]
+                    if time > begun:
+                        begun = time
+                    ended = begun + takes
+                    free[resource] = ended
+                    ended += c.tail[task]
                 else:
                     place = c.first_place[resource]
                     for other in range(place + 1, c.first_place[resource + 1]):
@@ -446,9 +454,10 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
             takes = seconds[task] if row < 0 else all_seconds[row + iteration]
             ended = begun + takes
             busy[grant] += takes
+            n = push(heap_time, heap_key, n, ended, task * RANK + 2 * iteration - GRANTS)
+            ended += c.tail[task]
             if has_batches and ended > clocks[HORIZON]:
                 clocks[HORIZON] = ended
-            n = push(heap_time, heap_key, n, ended, task * RANK + 2 * iteration - GRANTS)
             if s.places[grant] > 0:
                 counts[EVENTS] = n
                 offer(c, s, grant)

@@ -26,9 +26,9 @@ NOW, DUE, HORIZON, START, END, LAST = range(6)
 """Places in ``State.clocks``: the time; the next end of a flow; the last time that anything happens, where
 there are batches; the start and end of the instance whose tokens were being sent; the last end."""
 
-FIFO, PLACES, QUEUED, PRIORITY, CHANNEL, PRIORITY_CHANNEL = range(6)
-"""How a resource serves: what is ready first; the same, in several places; from a queue whose head is granted
-in its turn; by priority; then messages on a channel."""
+FIFO, PLACES, LONE, QUEUED, PRIORITY, CHANNEL, PRIORITY_CHANNEL = range(7)
+"""How a resource serves: what is ready first; the same, in several places; messages of a lone channel; from a
+queue whose head is granted in its turn; by priority; then messages on a channel that shares its links."""
 
 PLAIN, JOIN, GATHERING = range(3)
 """What a task is."""

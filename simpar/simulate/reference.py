@@ -31,7 +31,7 @@ import simpy
 from simpy.events import NORMAL, Event
 
 from simpar.errors import EngineError
-from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, Program
+from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
 from simpar.simulate.collecting import uncollected
 from simpar.simulate.network import FairNetwork
 from simpar.simulate.nodes import Gathering, log
@@ -146,9 +146,8 @@ class ReferenceEngine:
             Station(self.env, resource.capacity, resource.discipline == "priority")
             for resource in program.resources
         ]
-        self._network = FairNetwork(
-            [link.bytes_per_s for link in program.links], [resource.route for resource in program.resources]
-        )
+        self._network = FairNetwork([link.bytes_per_s for link in program.links], program.shared_routes)
+        self._lone_rate = program.lone_rate
         self._arrival: dict[int, Event] = {}  # by channel: the last byte of its head
         self._promise = 0  # number of the network's latest promise of a completion
         self._settling = False
@@ -310,12 +309,15 @@ class ReferenceEngine:
             self._send(self._from_start[task], task, iteration)
             self._settle()
         if self._is_flow[task]:
-            if self._overhead[task]:
-                yield env.timeout(self._overhead[task])
-            if self._bytes[task]:
-                stretch = self._stretch.get(task)
-                n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
-                yield self._transmit(resource, n_bytes)
+            stretch = self._stretch.get(task)
+            n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
+            if self._lone_rate[resource]:
+                yield env.timeout(max(SHORTEST_S, self._overhead[task] + n_bytes / self._lone_rate[resource]))
+            else:
+                if self._overhead[task]:
+                    yield env.timeout(self._overhead[task])
+                if n_bytes:
+                    yield self._transmit(resource, n_bytes)
             station.release()
             if self._latency[task]:
                 yield env.timeout(self._latency[task])

@@ -194,12 +194,33 @@ def draw_servers(seed, ties):
     return replace(program, durations=durations)
 
 
-def draw_messages(seed, ties, sharing):
+def draw_lone(seed, ties):
+    """Return a program of :func:`draw_messages` in which most channels have their links to themselves.
+
+    Devices may have several places, so that (ready, rank) and the order of grants can differ; some messages
+    take longer in some iterations.
+    """
+    rng = random.Random(-1 - seed)
+    time = _clock(rng, ties)
+    program = draw_messages(seed, ties, "fair", links=24)
+    stretch = {
+        task: np.array([time(1) for _ in range(program.iterations)])
+        for task in range(len(program))
+        if program.is_flow(task) and rng.random() < 0.3
+    }
+    resources = tuple(
+        replace(resource, capacity=rng.choice([1, 2])) if resource.kind == "device" else resource
+        for resource in program.resources
+    )
+    return replace(program, stretch=stretch, resources=resources)
+
+
+def draw_messages(seed, ties, sharing, links=5):
     """Return a program of devices and messages over one to three links, some with latency and overhead."""
     rng = random.Random(seed)
     time = _clock(rng, ties)
     builder = ProgramBuilder(f"messages {seed}", rng.randint(1, 5), sharing)
-    links = [(f"l{n}", rng.choice([1.0, 2.0, 4.0]) if ties else 0.3 + rng.random()) for n in range(5)]
+    links = [(f"l{n}", rng.choice([1.0, 2.0, 4.0]) if ties else 0.3 + rng.random()) for n in range(links)]
     ways = {}
     tasks = []
     instant = set()  # takes nothing, so its end may be somebody's start

@@ -23,6 +23,7 @@ DRAWS = {
     "joins": random_programs.draw_joins,
     "servers": random_programs.draw_servers,
     "messages one at a time": lambda seed, ties: random_programs.draw_messages(seed, ties, "fifo"),
+    "messages that share no links": random_programs.draw_lone,
     "messages on shared links": lambda seed, ties: random_programs.draw_messages(seed, ties, "fair"),
 }
 

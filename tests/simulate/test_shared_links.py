@@ -123,12 +123,34 @@ def test_completions_that_differ_in_the_last_digit_are_one_instant_served_by_ran
     one = send(builder, "one", "ab", 2.1, [("third", 0.3)])
     two = send(builder, "two", "cd", 0.7, [("tenth", 0.1)])
     builder.task("after one", Op("forward"), cpu, 1.0, after=[one])
-    builder.task("after two", Op("forward"), cpu, 1.0, after=[two])
+    last = builder.task("after two", Op("forward"), cpu, 1.0, after=[two])
+    send(builder, "over both", "ef", 1.0, [("third", 0.3), ("tenth", 0.1)], after=[last])
     trace = simulate(builder.build())
     instant = 0.7 / 0.1
     assert times(trace, "one")[2] == times(trace, "two")[2] == instant
     assert times(trace, "after one") == [instant, instant, instant + 1]
     assert times(trace, "after two")[1] == instant + 1
+
+
+def test_a_channel_that_shares_no_link_sends_at_the_rate_of_its_slowest_link(builder):
+    """One addition a message, as on a device: overhead + bytes / rate, not a share that is solved for."""
+    links = [("wide", 0.7), ("narrow", 0.3)]
+    send(builder, "one", "ab", 2.1, links, overhead=0.1)
+    send(builder, "two", "ab", 0.8, links, latency=0.05)
+    program = builder.build()
+    assert program.lone_rate == [0.3]
+    trace = simulate(program)
+    first = 0.1 + 2.1 / 0.3
+    assert times(trace, "one") == [0.0, 0.0, first]
+    assert times(trace, "two") == [0.0, first, first + 0.8 / 0.3 + 0.05]
+
+
+def test_a_channel_is_alone_only_where_no_other_crosses_any_of_its_links(builder):
+    send(builder, "one", "ab", 1.0, [("x", 1.0), ("y", 2.0)])
+    send(builder, "two", "cb", 1.0, [("z", 4.0), ("y", 2.0)])
+    send(builder, "three", "de", 1.0, [("v", 3.0)])
+    builder.message("urgent", PUSH, "f", "g", [("w", 3.0)], 1.0, latency=0.0, priority=1)
+    assert builder.build().lone_rate == [0.0, 0.0, 3.0, 0.0]
 
 
 def test_no_flow_ends_in_an_instant_whose_grants_are_made(builder):
