@@ -8,6 +8,7 @@ from simpar.program.builder import MOST_TASKS, ProgramBuilder
 from simpar.program.graph import (
     NODE_BATCH,
     NODE_JOIN,
+    NODE_RING,
     NODE_TASK,
     SHORTEST_S,
     Batch,
@@ -15,12 +16,14 @@ from simpar.program.graph import (
     Op,
     Program,
     Resource,
+    Ring,
 )
 
 __all__ = [
     "MOST_TASKS",
     "NODE_BATCH",
     "NODE_JOIN",
+    "NODE_RING",
     "NODE_TASK",
     "SHORTEST_S",
     "Batch",
@@ -29,4 +32,5 @@ __all__ = [
     "Program",
     "ProgramBuilder",
     "Resource",
+    "Ring",
 ]

@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpar.errors import ProgramError
+from simpar.program.check_rings import are_alone
+from simpar.program.expand import message_kind, message_name
 from simpar.program.graph import (
     NODE_BATCH,
     NODE_JOIN,
+    NODE_RING,
     NODE_TASK,
     SHORTEST_S,
     Batch,
@@ -24,6 +27,7 @@ from simpar.program.graph import (
     Op,
     Program,
     Resource,
+    Ring,
 )
 
 MOST_TASKS = 1_000_000
@@ -49,6 +53,7 @@ class ProgramBuilder:
         self._durations: dict[int, NDArray[np.float64]] = {}
         self._joins: dict[int, int] = {}
         self._batches: dict[int, Batch] = {}
+        self._rings: list[Ring] = []
         self._messages = 0
         self._tail_lag: dict[int, float] = {}
 
@@ -228,6 +233,49 @@ class ProgramBuilder:
             self._tail_lag[last] = latency
         return first, last
 
+    def ring(
+        self,
+        part: int,
+        entries: Sequence[int],
+        ways: Sequence[tuple[Sequence[tuple[str, float]], float, float]],
+        chunks: Sequence[float],
+        *,
+        summed_s: Sequence[float],
+        copied_s: Sequence[float],
+    ) -> list[int]:
+        """Add the messages of a ring all-reduce among workers 0, 1, ... and return the last of each.
+
+        They are written out where they turn out to share a link with others. The network must be shared
+        fairly.
+
+        Args:
+            part: the bucket.
+            entries: by worker, what it waits for.
+            ways: by worker, the links to the next one as (name, bytes per second), latency and overhead.
+            chunks: bytes of each, above 0; worker w sends chunk w first.
+            summed_s: by chunk, seconds from its arrival until it is summed.
+            copied_s: by chunk, seconds from the arrival of a sum until it is stored.
+        """
+        if self.sharing != "fair":
+            raise ValueError("a ring goes over channels: sharing is fair")
+        workers = len(entries)
+        rounds = 2 * (workers - 1)
+        edge, first = len(self._edges), len(self._rows)
+        self._messages += (rounds - 1) * workers
+        for worker, (links, latency, overhead) in enumerate(ways):
+            to, step = (worker + 1) % workers, rounds - 1
+            chunk = (worker - step) % workers
+            op = Op(message_kind(step, workers), worker=worker, peer=to, part=part, step=step, key=chunk)
+            route = tuple(self.link(*link) for link in links)
+            channel = self.resource(f"w{worker}>w{to}", "channel", route=route)
+            name = message_name(worker, part, step, workers)
+            self._row(name, op, channel, 0.0, chunks[chunk], overhead, latency, self._messages)
+            self._messages += 1
+        exits = list(range(first, first + workers))
+        lasts = (tuple(float(one) for one in table) for table in (chunks, summed_s, copied_s))
+        self._rings.append(Ring(tuple(entries), tuple(exits), next(lasts), rounds, *lasts, edge))
+        return exits
+
     def edge(
         self, before: int, after: int, *, distance: int = 0, lag: float = 0.0, at_start: bool = False
     ) -> None:
@@ -237,10 +285,24 @@ class ProgramBuilder:
         self._edges.append((before, after, distance, lag, at_start))
 
     def build(self, meta: Mapping[str, Any] | None = None) -> Program:
-        """Return the program."""
+        """Return the program.
+
+        Raises:
+            ProgramError: rings share links with others, and are too many messages to write out.
+        """
+        program = self._build(meta)
+        if not program.rings or are_alone(program):
+            return program
+        if len(program) + program.folded > MOST_TASKS:
+            raise ProgramError(f"{self.name} has more than {MOST_TASKS:,} tasks in one iteration")
+        return program.expanded()
+
+    def _build(self, meta: Mapping[str, Any] | None) -> Program:
         node = np.full(len(self._rows), NODE_TASK, dtype=np.int8)
         node[list(self._joins)] = NODE_JOIN
         node[list(self._batches)] = NODE_BATCH
+        for ring in self._rings:
+            node[list(ring.exits)] = NODE_RING
         columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * 9
         edges = list(zip(*self._edges, strict=True)) if self._edges else [()] * 5
         return Program(
@@ -266,6 +328,7 @@ class ProgramBuilder:
             durations=self._durations,
             joins=self._joins,
             batches=self._batches,
+            rings=tuple(self._rings),
             meta=dict(meta or {}),
         )
 

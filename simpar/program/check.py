@@ -7,12 +7,14 @@ without them the order in which an engine happens to look at things would show.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 
 from simpar.errors import Problem
 from simpar.program.check_nodes import Say, check_nodes
-from simpar.program.graph import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
+from simpar.program.check_rings import check_rings
+from simpar.program.graph import NODE_BATCH, NODE_JOIN, NODE_RING, NODE_TASK, SHORTEST_S, Program
 
 MOST_NAMED = 8
 """Tasks named in one problem; a cycle of thousands is not more helpful than its beginning."""
@@ -56,8 +58,9 @@ def check(program: Program) -> list[Problem]:
         return found
     _check_resources(program, say)
     check_nodes(program, say)
-    if found and (program.joins or program.batches):
-        return found  # a batch may name tasks that do not exist
+    check_rings(program, say)
+    if found and (program.joins or program.batches or program.rings):
+        return found  # a batch or a ring may name tasks that do not exist
     _check_order(program, say)
     _check_messages(program, say)
     return found
@@ -116,7 +119,7 @@ def _check_resources(program: Program, say: Say) -> None:
             say(resource.name, "a channel has a route of one link or more, and capacity 1")
     for task, name in enumerate(program.tasks):
         r = int(program.resource[task])
-        if program.node[task] not in (NODE_TASK, NODE_JOIN, NODE_BATCH):
+        if program.node[task] not in (NODE_TASK, NODE_JOIN, NODE_BATCH, NODE_RING):
             say(name, f"nodes of kind {program.node[task]} are not known")
         if not -1 <= r < len(program.resources):
             say(name, f"there is no resource {r}")
@@ -172,6 +175,11 @@ def _check_order(program: Program, say: Say) -> None:
             if u >= v:
                 arrow = f"{program.tasks[u]} -> {program.tasks[v]}"
                 say(arrow, "ranks fall from a batch to its update to its replies", "add them in this order")
+    for ring in program.rings:
+        # All lanes wait for all entries; one after the other says the same with fewer steps.
+        for u, v in [*((entry, ring.exits[0]) for entry in ring.entries), *pairwise(ring.exits)]:
+            following[u].append(v)
+            awaited[v] += 1
     ready = [task for task in range(len(program.tasks)) if awaited[task] == 0]
     done = 0
     while ready:

@@ -26,6 +26,10 @@ The meaning of a program, which every engine keeps to the last bit:
   instant, the batch has its turn by its own rank among the grants, for tokens first and its timer then.
   Where nothing else can happen any more, batches that wait for more are closed short.
 
+* A *ring* (:class:`Ring`) stands for the messages of a ring all-reduce, round after round, of which only the
+  last round is in the template (``NODE_RING``). It means what :meth:`Program.expanded` writes out: nothing
+  but channels and messages.
+
 Sizes are bytes, times seconds, rates bytes per second. Start with :class:`simpar.program.ProgramBuilder`.
 """
 
@@ -58,6 +62,9 @@ NODE_JOIN = 1
 
 NODE_BATCH = 2
 """Gathers tokens for an update; has no instances of its own."""
+
+NODE_RING = 3
+"""A message of the last round of a ring, which stands for all that lane's messages."""
 
 BATCH_MODES = ("count", "drain", "timeout")
 """What closes a batch."""
@@ -160,6 +167,46 @@ class Batch:
     """Whether members that do not fill the batch are answered as they come, before the update."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """Messages that go round a ring of N lanes, round after round, written down once.
+
+    In round r lane i sends chunk (i - r) mod N to lane i + 1, over the lone channel of its *exit*. It has to
+    have received what it got in the round before, and, in the first N rounds, to have its own share: its
+    *entry* must have ended. Tasks are indices.
+    """
+
+    entries: tuple[int, ...]
+    """By lane, the task after whose end it takes part."""
+
+    exits: tuple[int, ...]
+    """By lane, its message of the last round; they follow each other in the template."""
+
+    chunks: tuple[float, ...]
+    """Bytes of each chunk."""
+
+    rounds: int
+    """2 (N - 1) of an all-reduce: N - 1 to sum, N - 1 to spread the sums."""
+
+    summed_s: tuple[float, ...]
+    """By chunk, seconds from the arrival of one that is summed until it is; 0 where that takes no time."""
+
+    copied_s: tuple[float, ...]
+    """By chunk, seconds from the arrival of one that is a sum already until it is stored."""
+
+    edge: int
+    """How many edges of the program come before its own."""
+
+    @property
+    def messages(self) -> int:
+        """How many messages it stands for, those in the template among them."""
+        return self.rounds * len(self.exits)
+
+    def after_s(self, step: int, chunk: int) -> float:
+        """Return the seconds from the arrival of *chunk* in round *step* until its receiver may send it on."""
+        return (self.summed_s if step < len(self.exits) - 1 else self.copied_s)[chunk]
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """The template of one iteration as columns, one row a task, and one row an edge.
@@ -204,6 +251,8 @@ class Program:
     """How many tokens each join waits for."""
     batches: Mapping[int, Batch] = field(default_factory=dict)
     """What each batch node gathers."""
+    rings: tuple[Ring, ...] = ()
+    """Messages that are not in the template one by one."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Facts about the strategy that compiled it, plain JSON; see :func:`simpar.strategies.compile`."""
 
@@ -215,8 +264,25 @@ class Program:
         """Return one line with the counts."""
         return (
             f"<Program {self.name!r}: {len(self.tasks)} tasks and {len(self.source)} edges an iteration, "
-            f"{self.iterations} iterations, {len(self.resources)} resources, {len(self.links)} links>"
+            f"{self.iterations} iterations, {len(self.resources)} resources, {len(self.links)} links"
+            + (f", {self.folded:,} messages in {len(self.rings)} rings>" if self.rings else ">")
         )
+
+    @property
+    def folded(self) -> int:
+        """How many messages of an iteration rings stand for, beyond those in the template."""
+        return sum(ring.messages - len(ring.exits) for ring in self.rings)
+
+    @property
+    def instances(self) -> int:
+        """How many task instances a run has: all tasks and messages of all iterations."""
+        return (len(self.tasks) + self.folded) * self.iterations
+
+    def expanded(self) -> Program:
+        """Return the program with all messages of its rings in the template; itself where it has no rings."""
+        from simpar.program.expand import expanded
+
+        return expanded(self)
 
     def task(self, name: str) -> int:
         """Return the index (which is the rank) of the task called *name*.
@@ -293,10 +359,23 @@ class Program:
     def link_bytes(self) -> NDArray[np.float64]:
         """Return the bytes that cross each link in one iteration: float64[links]."""
         total = np.zeros(len(self.links))
-        for task in range(len(self.tasks)):
+        for task, sent in enumerate(self.sent_bytes.tolist()):
             for link in self.route(task):
-                total[link] += self.bytes[task]
+                total[link] += sent
         return total
+
+    @cached_property
+    def sent_bytes(self) -> NDArray[np.float64]:
+        """Bytes that each task sends in one iteration, with all messages that it stands for: float64[T]."""
+        sent = self.bytes.copy()
+        for ring in self.rings:
+            lanes = len(ring.exits)
+            whole, rest = divmod(ring.rounds, lanes)
+            chunks = np.array(ring.chunks)
+            for lane, task in enumerate(ring.exits):
+                last = np.arange(lane - rest + 1, lane + 1) % lanes  # in the rounds beyond whole turns
+                sent[task] = whole * chunks.sum() + chunks[last].sum()
+        return sent
 
     # -- rules ---------------------------------------------------------------------------------
 
@@ -307,7 +386,8 @@ class Program:
         bytes, unique names, no cycle at distance 0, ranks that rise along every zero-delay path, a lag
         on start edges to a later iteration or from a priority resource, no task on a resource that
         takes no time, that every message carries the same bytes over each of its hops, that joins wait for
-        no more tokens than come, and that batches can fill, update and reply.
+        no more tokens than come, that batches can fill, update and reply, and that rings have their channels
+        to themselves.
         """
         from simpar.program.check import check
 
@@ -325,6 +405,8 @@ class Program:
         nodes: dict[str, Any] = {}  # only where there are any: what has none keeps its digest
         if self.joins:
             nodes["joins"] = {str(task): k for task, k in sorted(self.joins.items())}
+        if self.rings:
+            nodes["rings"] = [asdict(ring) for ring in self.rings]
         if self.batches:
             nodes["batches"] = {str(task): asdict(batch) for task, batch in sorted(self.batches.items())}
         return nodes | {
@@ -415,6 +497,10 @@ class Program:
                 int(task): Batch(**{**b, "senders": tuple(b["senders"]), "replies": tuple(b["replies"])})
                 for task, b in header.get("batches", {}).items()
             },
+            rings=tuple(
+                Ring(**{key: tuple(one) if isinstance(one, list) else one for key, one in ring.items()})
+                for ring in header.get("rings", ())
+            ),
             meta=header["meta"],
             **{name: columns[name] for name in _COLUMNS},
         )

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from simpar.cost import collectives, memory
 from simpar.errors import InputError
 from simpar.program import Op, Program
+from simpar.program.expand import message_kind, message_name
 from simpar.scenario.options import AllreduceOptions
 from simpar.strategies import data
 from simpar.strategies.common import Setting, Star, layer_times
@@ -41,6 +42,9 @@ from simpar.workload.splitting import balanced
 
 DEFAULT_BUCKET_BYTES = 25 * 2**20
 """25 MiB, with overlap; the default of PyTorch's DistributedDataParallel (``bucket_cap_mb``)."""
+
+MOST_WRITTEN_OUT = 400_000
+"""Messages of a run up to which rings are written out, so that a trace has each of them."""
 
 CLOSED_FORMS = {
     "ring": collectives.ring_all_reduce,
@@ -133,6 +137,7 @@ def build(setting: Setting) -> Program:
             ]
         )
     reduced, rest = buckets(setting, _bucket_bytes(options))
+    ring = _whole_ring if _folds(setting, reduced) else _ring
 
     times = [layer_times(setting, worker, workload.batch) for worker in range(workers)]
     feeds = [data.Feed(star, worker, workload.batch) for worker in range(workers)]
@@ -171,7 +176,7 @@ def build(setting: Setting) -> Program:
         if closed:
             finished = _one_task(star, options.algorithm, number, bucket, ready)
         elif options.algorithm == "ring":
-            finished = _ring(star, number, bucket, ready)
+            finished = ring(star, number, bucket, ready)
         elif options.algorithm == "hierarchical":
             finished = hierarchical(star, number, bucket.elements, ready)
         else:
@@ -213,16 +218,11 @@ def _buffers(setting: Setting, reduced: list[Bucket], overlap: bool) -> float:
 
 def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
     """Add the messages of one ring and return, by worker, what its end waits for."""
-    builder, workers = star.builder, len(ready)
-    itemsize = star.setting.workload.dtype_bytes
+    workers, itemsize = len(ready), star.setting.workload.dtype_bytes
     chunks = [elements * itemsize for elements in balanced(bucket.elements, workers)]
-    have = [
-        builder.gather(f"w{w}.ready.b{number}", before, Op("gather", worker=w, part=number))
-        for w, before in enumerate(ready)
-    ]
+    have = _entries(star, number, ready)
     received: list[int] = []
     for step in range(2 * (workers - 1)):
-        kind = "reduce_scatter" if step < workers - 1 else "all_gather"
         sent = []
         for worker in range(workers):
             after = [received[(worker - 1) % workers]] if received else []
@@ -232,8 +232,8 @@ def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> li
             # Chunk w starts its way round at worker w; after W - 1 steps it is summed, and goes on.
             chunk = (worker - step) % workers
             _, arrived = star.send(
-                f"w{worker}.{kind}.b{number}.s{step}",
-                Op(kind, worker=worker, peer=to, part=number, step=step, key=chunk),
+                message_name(worker, number, step, workers),
+                Op(message_kind(step, workers), worker=worker, peer=to, part=number, step=step, key=chunk),
                 worker,
                 to,
                 float(chunks[chunk]),
@@ -242,6 +242,44 @@ def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> li
             sent.append(arrived)
         received = sent
     return [[received[(worker - 1) % workers]] for worker in range(workers)]
+
+
+def _folds(setting: Setting, reduced: list[Bucket]) -> bool:
+    """Say whether rings are written down once rather than message by message: where there are very many."""
+    workers, network = setting.cluster.workers, setting.cluster.network
+    messages = 2 * (workers - 1) * workers * len(reduced)
+    return (
+        messages * setting.iterations > MOST_WRITTEN_OUT
+        and network is not None
+        and network.sharing == "fair"
+        and setting.scenario.variation.link is None
+        and all(bucket.elements >= workers for bucket in reduced)
+    )
+
+
+def _whole_ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
+    """Add the messages of one ring, as one, and return, by worker, what its end waits for."""
+    workers = len(ready)
+    itemsize = star.setting.workload.dtype_bytes
+    chunks = [float(elements * itemsize) for elements in balanced(bucket.elements, workers)]
+    ways = [star.way(worker, (worker + 1) % workers) for worker in range(workers)]
+    lasts = star.builder.ring(
+        number,
+        _entries(star, number, ready),
+        [(way.links, way.latency_s, way.overhead_s) for way in ways],
+        chunks,
+        summed_s=[0.0] * workers,
+        copied_s=[0.0] * workers,
+    )
+    return [[lasts[(worker - 1) % workers]] for worker in range(workers)]
+
+
+def _entries(star: Star, number: int, ready: list[list[int]]) -> list[int]:
+    """Add, by worker, the moment at which it has its own share of a bucket."""
+    return [
+        star.builder.gather(f"w{w}.ready.b{number}", before, Op("gather", worker=w, part=number))
+        for w, before in enumerate(ready)
+    ]
 
 
 def _rounds(
@@ -253,10 +291,7 @@ def _rounds(
 ) -> list[list[int]]:
     """Add the messages of an algorithm that goes in rounds and return, by worker, what its end waits for."""
     builder, itemsize = star.builder, star.setting.workload.dtype_bytes
-    has = [
-        builder.gather(f"w{w}.ready.b{number}", before, Op("gather", worker=w, part=number))
-        for w, before in enumerate(ready)
-    ]
+    has = _entries(star, number, ready)
     for step, (kind, sent) in enumerate(algorithm(len(ready), bucket.elements)):
         # Both ends must be through with the round before: a large message waits for its receiver to ask.
         through: list[list[int]] = [[] for _ in ready]
