@@ -92,6 +92,8 @@ class Columns(NamedTuple):
     """By window: tokens that make an instance ready, from the iteration on that waits for all."""
     come: Ints
     """By window: tokens that come at all."""
+    first_lane: Ints
+    """By window: where the lanes of its ring begin, -1 where it is no ring's."""
     is_loose: Ints
     """By window: whether its instances may become ready in another order than that of iterations."""
 
@@ -146,6 +148,8 @@ class State(NamedTuple):
     """By window and iteration: when the last one came."""
     is_fired: Ints
     """By window and iteration, where the window is loose."""
+    entered: Floats
+    """By lane of a ring and iteration: when it was ready."""
     fired: Ints
     """By window: iterations below this are done."""
 
@@ -218,16 +222,16 @@ class State(NamedTuple):
     """By row."""
 
 
-def widened(state: State, slots: int, joins: bool, needs: Any, come: Any) -> State:
+def widened(state: State, slots: int, joins: bool, needs: Any, come: Any, slot_of_lane: Any) -> State:
     """Return *state* (arrays) with windows of twice as many iterations."""
     width = int(state.limits[places.WIDTH])
-    inside = state.fired[:slots, None] + np.arange(width)
-    old = np.arange(slots)[:, None] * width + (inside & (width - 1))
-    new = np.arange(slots)[:, None] * (2 * width) + (inside & (2 * width - 1))
 
-    def wider(values: NDArray[Any], empty: Any) -> NDArray[Any]:
+    def wider(values: NDArray[Any], empty: Any, fired: NDArray[Any] = state.fired[:slots]) -> NDArray[Any]:
+        windows = np.arange(len(fired))[:, None]
+        inside = fired[:, None] + np.arange(width)
         found = np.repeat(np.asarray(empty)[:, None], 2 * width, axis=1).astype(values.dtype).ravel()
-        found[new] = values[old]
+        old, new = windows * width, windows * (2 * width)
+        found[new + (inside & (2 * width - 1))] = values[old + (inside & (width - 1))]
         return found
 
     state.limits[places.WIDTH] = 2 * width
@@ -237,6 +241,7 @@ def widened(state: State, slots: int, joins: bool, needs: Any, come: Any) -> Sta
         coming=wider(state.coming, come) if joins else state.coming,
         latest=wider(state.latest, nothing),
         is_fired=wider(state.is_fired, nothing),
+        entered=wider(state.entered, np.zeros(len(slot_of_lane)), state.fired[slot_of_lane]),
     )
 
 

@@ -24,6 +24,8 @@ from simpar.simulate.flow_state import arrays
 from simpar.simulate.flow_state import network as network_state
 from simpar.simulate.jit import is_kept, twins
 from simpar.simulate.layout import Layout
+from simpar.simulate.queues import ring_add
+from simpar.simulate.rings import Rings, of_template
 from simpar.trace import NodeLog, Totals, Trace
 
 WORTH_LOADING = 200_000
@@ -104,22 +106,26 @@ class CompiledEngine:
         if self.jit:
             turn = TURN_OF_FLOWS if (layout.serves >= places.CHANNEL).any() else TURN_OF_ARRAYS
         expected = len(layout.periodic) * program.iterations
+        rings = Rings(program)
+        status = places.PAUSED
         while True:
-            status = self._run(columns, state, network, turn)
+            if status != places.ROUNDS or state.counts[places.RING_TASK] < 0:
+                status = self._run(columns, state, network, turn)
             if status == places.DONE:
                 break
             if status == places.PAUSED:
                 if self._progress:
                     self._progress(min(int(state.counts[places.ROWS]), expected), expected)
             elif status == places.OVERTAKEN:
-                kept = program.iterations - self._first
-                again = CompiledEngine(program, self._progress, jit=self.jit, by_events=True, keep=kept)
-                return again.run()
+                return self._again(program, by_events=True)
+            elif status == places.ROUNDS and self._has_room(layout, state):
+                if not self._rounds(layout, state, rings):
+                    return of_template(self._again(program.expanded()), program)
             else:
                 mended = state if self.jit else _unlisted(state, like)
                 if status == places.WIDEN:
-                    slots = len(layout.windowed)
-                    mended = widened(mended, slots, bool(program.joins), layout.needs, layout.come)
+                    slots, joins = len(layout.windowed), bool(program.joins)
+                    mended = widened(mended, slots, joins, layout.needs, layout.come, layout.slot_of_lane)
                 else:
                     mended = grown(mended, layout.columns.margin, layout.columns.burst)
                 state = mended if self.jit else _listed(mended)
@@ -129,6 +135,55 @@ class CompiledEngine:
         if self._progress:
             self._progress(done, done)
         return self._trace(layout, state)
+
+    def _again(self, program: Program, by_events: bool = False) -> Trace:
+        """Run *program* from the beginning, in an order that was not foreseen."""
+        kept = self.program.iterations - self._first
+        return CompiledEngine(program, self._progress, jit=self.jit, by_events=by_events, keep=kept).run()
+
+    def _has_room(self, layout: Layout, state: Any) -> bool:
+        """Say whether the ring buffer has room for the tokens of all lanes."""
+        counts = state.counts
+        waiting = int(counts[places.TAIL] - counts[places.HEAD])
+        return waiting + layout.columns.burst <= int(state.limits[places.MASK]) + 1
+
+    def _rounds(self, layout: Layout, state: Any, rings: Rings) -> bool:
+        """Send the messages of the ring whose lanes are all ready; say whether they came in their order."""
+        counts, width = state.counts, int(state.limits[places.WIDTH])
+        task, iteration = int(counts[places.RING_TASK]), int(counts[places.RING_ITERATION])
+        counts[places.RING_TASK] = -1
+        ring = rings.of_exit[task]
+        lanes, slot = len(ring.exits), int(layout.slot[task])
+        inside, first = iteration & (width - 1), int(layout.first_lane[slot]) * width
+        entered = np.array(state.entered[first + inside : first + lanes * width : width], dtype=np.float64)
+        last = rings.run(ring, entered)
+        if last is None:
+            return False
+        place = slot * width + inside
+        state.missing[place] = lanes
+        state.is_fired[place] = 1
+        lowest = int(state.fired[slot])
+        while state.is_fired[slot * width + (lowest & (width - 1))]:
+            state.is_fired[slot * width + (lowest & (width - 1))] = 0
+            lowest += 1
+        state.fired[slot] = lowest
+        ends = last.end.tolist()
+        clock = max(float(state.clocks[places.LAST]), max(ends))
+        state.clocks[places.LAST] = clock
+        state.clocks[places.HORIZON] = max(float(state.clocks[places.HORIZON]), clock)
+        for code, end in enumerate(ends, len(self.program) + task):
+            ring_add(state, code, iteration, end)
+        counts[places.ROWS] += lanes
+        for resource, seconds in zip(
+            self.program.resource[list(ring.exits)].tolist(), rings.busy_s(ring).tolist(), strict=True
+        ):
+            state.busy[resource] += seconds
+        if iteration >= int(state.limits[places.KEEP]):
+            row = int(layout.row[task]) + iteration * int(layout.row_step[task])
+            state.ready[row : row + lanes] = last.ready if self.jit else last.ready.tolist()
+            state.start[row : row + lanes] = last.start if self.jit else last.start.tolist()
+            state.end[row : row + lanes] = last.end if self.jit else ends
+        return True
 
     def _trace(self, layout: Layout, state: Any) -> Trace:
         program = self.program
@@ -165,7 +220,7 @@ class CompiledEngine:
             end_s=columns[2],
             nodes=self._log(layout, state) if program.batches or program.joins else None,
             totals=Totals(
-                int(state.counts[places.ROWS]),
+                int(state.counts[places.ROWS]) + program.folded * program.iterations,
                 float(state.clocks[places.LAST]),
                 np.array(state.busy, dtype=np.float64),
             ),

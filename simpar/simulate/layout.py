@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simpar.program import NODE_BATCH, NODE_JOIN, SHORTEST_S, Program
+from simpar.program import NODE_BATCH, NODE_JOIN, NODE_RING, SHORTEST_S, Program
 from simpar.simulate import places
 from simpar.simulate.columns import Columns, State
 
@@ -44,6 +44,7 @@ class Layout:
         self.kind = np.full(tasks, places.PLAIN, dtype=np.int32)
         self.kind[program.node == NODE_JOIN] = places.JOIN
         self.kind[program.node == NODE_BATCH] = places.GATHERING
+        self.kind[program.node == NODE_RING] = places.RING
         self._edges()
         self._windows()
         self._serving()
@@ -55,7 +56,8 @@ class Layout:
         senders = [len(batch.senders) for batch in batches]
         self.most_updates = [program.iterations * many for many in senders]
         channels = int((self.serves >= places.CHANNEL).sum())
-        out = int(np.bincount(program.source, minlength=1).max(initial=0))
+        lanes = max((len(ring.exits) for ring in program.rings), default=0)
+        out = max(lanes, int(np.bincount(self.source, minlength=1).max(initial=0)))
         seconds, durations = self._seconds()
         all_seconds, row_of = _flat(durations, tasks)
         all_stretches, stretch_row = _flat(program.stretch, tasks)
@@ -101,6 +103,7 @@ class Layout:
             reply_code=self.reply_code,
             needs=self.needs,
             come=self.come,
+            first_lane=self.first_lane,
             is_loose=self.is_loose,
             serves=self.serves,
             first_queue=self.first_queue,
@@ -119,9 +122,21 @@ class Layout:
     # -- edges and windows ----------------------------------------------------------------------------
 
     def _edges(self) -> None:
-        """Sort the edges by source, those from its start first, and the replies of batches behind them."""
+        """Sort the edges by source, those from its start first, and the replies of batches behind them.
+
+        An entry of a ring has an edge more, to the first exit, on which the ring's lanes are counted.
+        """
         program, tasks = self.program, len(self.program)
-        order = np.lexsort((np.arange(len(program.source)), ~program.at_start, program.source))
+        entries = [entry for ring in program.rings for entry in ring.entries]
+        hubs = [ring.exits[0] for ring in program.rings for _ in ring.entries]
+        lanes = [lane for ring in program.rings for lane in range(len(ring.entries))]
+        sources = np.append(program.source, np.array(entries, dtype=np.int32))
+        all_targets = np.append(program.target, np.array(hubs, dtype=np.int32))
+        starting = np.append(program.at_start, np.zeros(len(entries), dtype=np.bool_))
+        distances = np.append(program.distance, np.zeros(len(entries), dtype=np.int32))
+        all_lag = np.append(program.lag, np.zeros(len(entries)))
+        lane_of = np.append(np.full(len(program.source), -1, dtype=np.int32), np.array(lanes, dtype=np.int32))
+        order = np.lexsort((np.arange(len(sources)), ~starting, sources))
         replies = [
             (sender, reply)
             for batch in program.batches.values()
@@ -134,19 +149,19 @@ class Layout:
             )
         }
         more = len(replies)
-        source, at_start = program.source[order], program.at_start[order]
+        source, at_start = sources[order], starting[order]
         self.source = np.concatenate([source, np.array([s for s, _ in replies], dtype=np.int32)])
         targets = np.array([max(r, 0) for _, r in replies], dtype=np.int32)
-        self.target = np.concatenate([program.target[order], targets])
-        self.distance = np.concatenate([program.distance[order], np.zeros(more, dtype=np.int32)])
-        self.lag = np.concatenate([program.lag[order], np.zeros(more)])
+        self.target = np.concatenate([all_targets[order], targets])
+        self.distance = np.concatenate([distances[order], np.zeros(more, dtype=np.int32)])
+        self.lag = np.concatenate([all_lag[order], np.zeros(more)])
         self.at_start = np.concatenate([at_start, np.zeros(more, dtype=np.bool_)]).astype(np.int8)
         all_lags, lag_row = _flat(program.lags, len(order))
         self.all_lags, self.lag_row = all_lags, np.concatenate([lag_row[order], np.full(more, -1, np.int64)])
-        self.reply_code = np.full(len(self.source), -1, dtype=np.int32)
+        self.reply_code = np.append(lane_of[order], np.full(more, -1, dtype=np.int32))
         if program.batches:
-            for at, (u, v) in enumerate(zip(source.tolist(), program.target[order].tolist(), strict=True)):
-                self.reply_code[at] = code_of.get((v, u), -1)
+            for at, (u, v) in enumerate(zip(source.tolist(), all_targets[order].tolist(), strict=True)):
+                self.reply_code[at] = code_of.get((v, u), self.reply_code[at])
         edges = np.searchsorted(source, np.arange(tasks + 1)).astype(np.int64)
         starts = np.bincount(source[at_start], minlength=tasks).astype(np.int64)
         own = len(order) + np.arange(more, dtype=np.int64)
@@ -160,8 +175,11 @@ class Layout:
         program, tasks = self.program, len(self.program)
         come = np.bincount(program.target, minlength=tasks)
         come += np.bincount(self._replied, minlength=tasks)
+        for ring in program.rings:
+            come[ring.exits[0]] = len(ring.entries)
         self.tokens = come
-        windowed = np.flatnonzero((self.kind == places.JOIN) | ((self.kind == places.PLAIN) & (come > 1)))
+        waits = (self.kind == places.PLAIN) & (come > 1)
+        windowed = np.flatnonzero((self.kind == places.JOIN) | ((self.kind == places.RING) & (come > 0)) | waits)
         self.windowed = windowed
         self.slot = np.full(tasks, -1, dtype=np.int32)
         self.slot[windowed] = np.arange(len(windowed))
@@ -171,6 +189,11 @@ class Layout:
         self.needs = self.come.copy()
         for task, k in program.joins.items():
             self.needs[self.slot[task]] = min(k, come[task])
+        self.first_lane = np.full(len(windowed), -1, dtype=np.int64)
+        slots = self.slot[[ring.exits[0] for ring in program.rings]].astype(np.int64)
+        lanes = _firsts([len(ring.exits) for ring in program.rings])
+        self.first_lane[slots] = lanes[:-1]
+        self.slot_of_lane = np.repeat(slots, np.diff(lanes))
         reach = np.zeros(tasks, dtype=np.int64)
         np.maximum.at(reach, program.target, program.distance)
         self.reach = reach
@@ -285,7 +308,8 @@ class Layout:
             loose[program.target[spread]] = True
         self.loose = loose
         self.is_loose = loose[self.windowed].astype(np.int8)
-        self.is_loose[self.kind[self.windowed] == places.JOIN] = 1  # late tokens keep a window's place
+        # Late tokens keep the place of a join's window, and so do those of a ring's that are on their way.
+        self.is_loose[self.kind[self.windowed] != places.PLAIN] = 1
 
     def _direct(self, by_events: bool) -> NDArray[np.int8]:
         """Find the tasks that need no event."""
@@ -443,6 +467,7 @@ class Layout:
             coming=coming.ravel() if program.joins else np.zeros(1, dtype=np.int32),
             latest=np.zeros(windows * width),
             is_fired=np.zeros(windows * width, dtype=np.int8),
+            entered=np.zeros(len(self.slot_of_lane) * width),
             fired=np.zeros(windows, dtype=np.int64),
             free=np.zeros(resources),
             busy=np.zeros(resources),
@@ -500,6 +525,7 @@ class Layout:
         least[self._replied] = 0
         many = np.zeros(len(program), dtype=np.int64)
         many[self.periodic] = np.minimum(least[self.periodic], program.iterations)
+        many[self.kind == places.RING] = 0
         tasks = np.repeat(np.arange(len(program)), many)
         ends = np.cumsum(many)
         return tasks, np.arange(len(tasks)) - np.repeat(ends - many, many)

@@ -62,6 +62,10 @@ from simpar.simulate.places import (
     PRIORITY_CHANNEL,
     QUEUED,
     RANK,
+    RING,
+    RING_ITERATION,
+    RING_TASK,
+    ROUNDS,
     ROWS,
     START,
     TAIL,
@@ -124,6 +128,21 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
                 time += lags[edge] if row < 0 else all_lags[row + there]
                 slot = slots[target]
                 kind = kinds[target]
+                if kind == RING:
+                    if there - fired[slot] >= width:
+                        status = WIDEN
+                        break
+                    inside = there & (width - 1)
+                    s.entered[(c.first_lane[slot] + c.reply_code[edge]) * width + inside] = time
+                    place = slot * width + inside
+                    missing[place] -= 1
+                    edge += 1
+                    if missing[place] == 0:
+                        counts[RING_TASK] = target
+                        counts[RING_ITERATION] = there
+                        status = ROUNDS
+                        break
+                    continue
                 if kind != PLAIN:
                     if has_batches and time > clocks[HORIZON]:
                         clocks[HORIZON] = time
@@ -203,7 +222,7 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
                     else:
                         n = push(heap_time, heap_key, n, time, key)
             edge += 1
-        if status == WIDEN:
+        if status != PAUSED:
             break
 
         # -- what is next

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 
-DONE, PAUSED, WIDEN, OVERTAKEN, GROW, BROKEN = range(6)
+DONE, PAUSED, WIDEN, OVERTAKEN, GROW, BROKEN, ROUNDS = range(7)
 """Why :func:`run` came back: all is done; its turn is over; a window of iterations is too narrow; something
-direct came out of order; a list is full; a time is no finite number."""
+direct came out of order; a list is full; a time is no finite number; all lanes of a ring are ready."""
 
 EVENTS, NODES, NEXT_FREE, HEAD, TAIL, TOKENS, ARRIVALS, ROWS, TIMERS, DIRTY = range(10)
-TASK, ITERATION, EDGE, LAST_EDGE = range(10, 14)
+TASK, ITERATION, EDGE, LAST_EDGE, RING_TASK, RING_ITERATION = range(10, 16)
 """Places in ``State.counts``: what is in the heap; free nodes and the first of them; the ring's ends; tokens
 of batches; arrivals at joins; instances done; timers in the heap; whether flows have changed; then where the
-sending of tokens was left."""
+sending of tokens was left; the ring whose lanes are ready."""
 
 KEEP, WIDTH, MASK, MOST_EVENTS = range(4)
 """Places in ``State.limits``: the first iteration whose rows are kept; iterations in a window, a power of 2;
@@ -30,7 +30,7 @@ FIFO, PLACES, LONE, QUEUED, PRIORITY, CHANNEL, PRIORITY_CHANNEL = range(7)
 """How a resource serves: what is ready first; the same, in several places; messages of a lone channel; from a
 queue whose head is granted in its turn; by priority; then messages on a channel that shares its links."""
 
-PLAIN, JOIN, GATHERING = range(3)
+PLAIN, JOIN, GATHERING, RING = range(4)
 """What a task is."""
 
 COUNT, DRAIN, TIMEOUT = range(3)

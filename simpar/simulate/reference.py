@@ -35,6 +35,7 @@ from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
 from simpar.simulate.collecting import uncollected
 from simpar.simulate.network import FairNetwork
 from simpar.simulate.nodes import Gathering, log
+from simpar.simulate.rings import of_template
 from simpar.trace import Totals, Trace
 
 GRANT = NORMAL + 1
@@ -138,7 +139,8 @@ class ReferenceEngine:
     """Run one program with SimPy. Made for one run; :meth:`run` returns its trace."""
 
     def __init__(self, program: Program, progress: Progress | None = None) -> None:
-        """Prepare *program*, which must be valid (:meth:`Program.check`)."""
+        """Prepare *program*, which must be valid (:meth:`Program.check`); its rings are written out."""
+        self._template, program = program, program.expanded()
         self.program = program
         self.env = simpy.Environment()
         self._progress = progress
@@ -404,7 +406,8 @@ class ReferenceEngine:
             if self._gathering or self.program.joins
             else None,
         )
-        return replace(trace, totals=_totals(trace))
+        trace = replace(trace, totals=_totals(trace))
+        return of_template(trace, self._template) if self._template.rings else trace
 
     def _periodic(self) -> list[int]:
         """Return the tasks that run once an iteration: all but batches and their updates."""
