@@ -179,6 +179,7 @@ class ProgramBuilder:
         stream: int = 0,
         after: Sequence[int] = (),
         priority: int | None = None,
+        after_s: float = 0.0,
     ) -> tuple[int, int]:
         """Add a message of *n_bytes* from *source* to *target* over *links*, and return (first, last) task.
 
@@ -192,12 +193,13 @@ class ProgramBuilder:
             overhead: seconds on its channel before the bytes.
             stream: messages of one (source, target, stream) go first in, first out.
             priority: where one is given, the lowest goes first; all on its channel or links need one.
+            after_s: seconds from its end until what waits for it may go on.
         """
         discipline, place = ("fifo", 0) if priority is None else ("priority", priority)
         number, self._messages = self._messages, self._messages + 1
         if not links or (n_bytes <= 0 and overhead <= 0):
             empty = self._row(name, op, -1, message=number, latency=latency)
-            self._tail_lag[empty] = latency
+            self._tail_lag[empty] = latency + after_s
             for before in after:
                 self.edge(before, empty)
             return empty, empty
@@ -206,6 +208,8 @@ class ProgramBuilder:
             channel = f"{source}>{target}" + (f"#{stream}" if stream else "")
             resource = self.resource(channel, "channel", route=route, discipline=discipline)
             only = self._row(name, op, resource, 0.0, n_bytes, overhead, latency, number, place)
+            if after_s:
+                self._tail_lag[only] = after_s
             for before in after:
                 self.edge(before, only)
             return only, only
@@ -229,8 +233,8 @@ class ProgramBuilder:
                     behind = max(behind, SHORTEST_S)  # a start reaches nothing at once by priority
                 self.edge(last, here, lag=behind, at_start=True)
             last = here
-        if len(links) == 1:
-            self._tail_lag[last] = latency
+        if len(links) == 1 or after_s:
+            self._tail_lag[last] = after_s + (latency if len(links) == 1 else 0.0)
         return first, last
 
     def ring(
@@ -269,8 +273,10 @@ class ProgramBuilder:
             route = tuple(self.link(*link) for link in links)
             channel = self.resource(f"w{worker}>w{to}", "channel", route=route)
             name = message_name(worker, part, step, workers)
-            self._row(name, op, channel, 0.0, chunks[chunk], overhead, latency, self._messages)
+            here = self._row(name, op, channel, 0.0, chunks[chunk], overhead, latency, self._messages)
             self._messages += 1
+            if copied_s[chunk]:
+                self._tail_lag[here] = copied_s[chunk]
         exits = list(range(first, first + workers))
         lasts = (tuple(float(one) for one in table) for table in (chunks, summed_s, copied_s))
         self._rings.append(Ring(tuple(entries), tuple(exits), next(lasts), rounds, *lasts, edge))

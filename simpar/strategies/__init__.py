@@ -39,6 +39,9 @@ down, which takes long, only to be refused."""
 MOST_INSTANCES = 5_000_000
 """Task instances beyond which a run would take hours and more memory than a laptop has."""
 
+MOST_FOLDED = 50_000_000_000
+"""Messages of rings that are not written out, beyond which a run would take minutes."""
+
 __all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "nominal", "prepare"]
 
 
@@ -95,4 +98,7 @@ def nominal(setting: Setting) -> Program:
     except ProgramError as error:
         raise InputError([scenario.problem(where, str(error), f"try {fewer}")]) from None
     refuse_many(len(program), program.iterations)
+    if program.folded * program.iterations > MOST_FOLDED:
+        said = f"{program.folded:,} messages x {program.iterations:,} iterations are too many to simulate"
+        raise InputError([scenario.problem(where, said, f"at most {MOST_FOLDED:,}: fewer run.steps, {fewer}")])
     return program

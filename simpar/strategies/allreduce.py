@@ -18,7 +18,8 @@ waits for all of them.
 Formula: without overlap, Z + 2 (W - 1) (alpha + n / (W B)) for W workers, n bytes of gradients, links of B
 bytes per second, latency alpha, compute Z, by the ring; 2 ceil(log2 W) (alpha + n / B) by the tree, 2 log2 W
 alpha + 2 (W - 1) / W n / B by halving and doubling; by rings inside M machines of g devices and across them,
-2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha + n / (M B)). With overlap, never below Z plus the last
+2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha + n / (M B)). Adding chunks at add_rate A and storing sums
+at copy_rate C, which a ring may do, takes (W - 1) / W n (1 / A + 1 / C) more. With overlap, never below Z plus the last
 bucket's.
 Source: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms, JPDC 69(2), 2009.
 """
@@ -94,9 +95,12 @@ def least_tasks(setting: Setting) -> int:
     """
     options, workers = setting.strategy.options, setting.cluster.workers
     assert isinstance(options, AllreduceOptions)
-    count = len(buckets(setting, _bucket_bytes(options))[0]) if workers > 1 else 0
+    reduced = buckets(setting, _bucket_bytes(options))[0] if workers > 1 else []
+    count = len(reduced)
     if setting.scenario.run.collectives == "closed_form":
         return 3 * workers + count
+    if options.algorithm == "ring" and _folds(setting, reduced):
+        return 3 * workers + 2 * workers * count
     per_node, nodes = setting.cluster.devices_per_node, setting.cluster.nodes
     core = 1 << (workers.bit_length() - 1)
     exchanges = core * (core.bit_length() - 1) + 2 * (workers - core)
@@ -238,6 +242,7 @@ def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> li
                 to,
                 float(chunks[chunk]),
                 after,
+                after_s=_after_s(star, chunks[chunk], step, workers),
             )
             sent.append(arrived)
         received = sent
@@ -268,10 +273,18 @@ def _whole_ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]])
         _entries(star, number, ready),
         [(way.links, way.latency_s, way.overhead_s) for way in ways],
         chunks,
-        summed_s=[0.0] * workers,
-        copied_s=[0.0] * workers,
+        summed_s=[_after_s(star, chunk, 0, workers) for chunk in chunks],
+        copied_s=[_after_s(star, chunk, workers, workers) for chunk in chunks],
     )
     return [[lasts[(worker - 1) % workers]] for worker in range(workers)]
+
+
+def _after_s(star: Star, n_bytes: float, step: int, workers: int) -> float:
+    """Return the seconds that a worker adds, in the first steps, or stores a chunk that has arrived."""
+    options = star.setting.strategy.options
+    assert isinstance(options, AllreduceOptions)
+    rate = options.add_rate if step < workers - 1 else options.copy_rate
+    return n_bytes / rate if rate is not None else 0.0
 
 
 def _entries(star: Star, number: int, ready: list[list[int]]) -> list[int]:
@@ -332,6 +345,10 @@ def _one_task(
         form, late_s = CLOSED_FORMS[algorithm], between.latency_s + between.overhead_s
         carried_s = form(float(n_bytes), workers, between.bytes_per_s, 0.0)
         whole_s = form(float(n_bytes), workers, between.bytes_per_s, late_s)
+        options = star.setting.strategy.options
+        assert isinstance(options, AllreduceOptions)
+        rates = (options.add_rate or math.inf, options.copy_rate or math.inf)
+        whole_s += collectives.ring_memory(float(n_bytes), workers, *rates)
     done = star.builder.task(
         f"all_reduce.b{number}",
         Op("all_reduce", part=number),

@@ -251,6 +251,7 @@ class Star:
         n_bytes: float,
         after: Sequence[int],
         priority: int | None = None,
+        after_s: float = 0.0,
     ) -> tuple[int, int]:
         return self.builder.message(
             name,
@@ -262,6 +263,7 @@ class Star:
             overhead=way.overhead_s,
             after=after,
             priority=priority,
+            after_s=after_s,
         )
 
     def push(
@@ -314,10 +316,14 @@ class Star:
         n_bytes: float,
         after: Sequence[int],
         priority: int | None = None,
+        after_s: float = 0.0,
     ) -> tuple[int, int]:
-        """Add a message between two workers; return its (first, last) task."""
+        """Add a message between two workers; return its (first, last) task.
+
+        What waits for it waits *after_s* seconds more.
+        """
         ends = (f"w{source}", f"w{target}")
-        return self._send(name, op, ends, self.way(source, target), n_bytes, after, priority)
+        return self._send(name, op, ends, self.way(source, target), n_bytes, after, priority, after_s)
 
     def program(
         self,
