@@ -9,7 +9,8 @@ import math
 from collections import Counter, defaultdict
 from typing import Protocol
 
-from simpar.program.graph import BATCH_MODES, NODE_BATCH, NODE_JOIN, NODE_TASK, Batch, Program
+from simpar.program.graph import BATCH_MODES, NODE_BATCH, NODE_JOIN, NODE_TASK, Program
+from simpar.program.parts import Batch
 
 
 class Say(Protocol):
