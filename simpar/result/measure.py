@@ -432,13 +432,13 @@ class Measured:
         """
         program = self.program
         waited: defaultdict[str, list[float]] = defaultdict(list)
-        crossed: defaultdict[str, set[int]] = defaultdict(set)
+        tasks: defaultdict[str, set[int]] = defaultdict(set)
         for segment in self.waits:
             if cause_of(program, segment.task) == "wire":
                 kind = program.ops[segment.task].kind
                 waited[kind].append(segment.seconds)
-                for task in self._stands_for.get(segment.task, (segment.task,)):
-                    crossed[kind].update(program.route(task))
+                tasks[kind].add(segment.task)
+        crossed = {kind: self._crossed(found) for kind, found in tasks.items()}
         if not any(crossed.values()):
             return ""
         names = [program.links[link].name for link in sorted(set().union(*crossed.values()))]
@@ -464,10 +464,10 @@ class Measured:
             return next(program.links[link].name for link in able if able[link] >= most * (1 - 1e-9))
         return busiest.name
 
-    @cached_property
-    def _stands_for(self) -> dict[int, tuple[int, ...]]:
-        """By message of a ring that is not written out, the last messages of all its lanes."""
-        return {task: ring.exits for ring in self.program.rings for task in ring.exits}
+    def _crossed(self, tasks: set[int]) -> set[int]:
+        """Return the links that messages cross; one of a ring stands for those of all its lanes."""
+        rings = [ring.exits for ring in self.program.rings if not tasks.isdisjoint(ring.exits)]
+        return {link for task in tasks.union(*rings) for link in self.program.route(task)}
 
     def longest_queue(self, at_server: bool) -> str:
         """Return the link, or the server's CPU, that is queued for longest; '' where there is none."""
