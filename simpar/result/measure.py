@@ -281,7 +281,7 @@ class Measured:
         if end <= begin:
             return []
         return [
-            Segment(s.task, s.iteration, s.cause, s.start_s, min(s.end_s, end))
+            s if s.end_s <= end else s._replace(end_s=end)
             for s in critical_path(self.trace, row, begin, self._walk)
             if s.start_s < end
         ]
@@ -371,11 +371,10 @@ class Measured:
         moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.sent_bytes
         slowed = share * stretch_of(trace)
         taken = np.bincount(trace.task, weights=slowed, minlength=len(program)) * program.sent_bytes
-        crossed, occupied = np.zeros(len(program.links)), np.zeros(len(program.links))
-        for task in range(len(program)):
-            for link in program.route(task):
-                crossed[link] += moved[task]
-                occupied[link] += taken[task]
+        task, link = program.hops
+        crossed, occupied = (
+            np.bincount(link, weights=by_task[task], minlength=len(program.links)) for by_task in (moved, taken)
+        )
         found = [
             Use(resource.name, resource.kind, float(busy[r] / (length * resource.capacity)), 0.0)
             for r, resource in enumerate(program.resources)

@@ -45,6 +45,7 @@ class Layout:
         self.kind[program.node == NODE_JOIN] = places.JOIN
         self.kind[program.node == NODE_BATCH] = places.GATHERING
         self.kind[program.node == NODE_RING] = places.RING
+        self._is_plain: list[bool] = (self.kind == places.PLAIN).tolist()
         self._edges()
         self._windows()
         self._serving()
@@ -405,7 +406,7 @@ class Layout:
         """Return the (task, distance) of the plain tasks that wait for *task*."""
         begin, end = self.first_edge[task], self.last_edge[task]
         waiting = zip(self.target[begin:end].tolist(), self.distance[begin:end].tolist(), strict=True)
-        return [(v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN]
+        return [(v, distance) for v, distance in waiting if self._is_plain[v]]
 
     def _streams(self, direct: NDArray[np.int8], streams: bool) -> None:
         self.stream_of = np.full(len(self.program), -1, dtype=np.int32)

@@ -162,6 +162,7 @@ class Star:
         """Begin a program; *iterations* where it is not the warm-up and the measured steps."""
         network = setting.cluster.network
         self.setting, self.network = setting, network
+        self._ways: dict[tuple[int, int], Way] = {}
         self.builder = ProgramBuilder(
             setting.strategy.name,
             setting.iterations if iterations is None else iterations,
@@ -185,6 +186,11 @@ class Star:
 
     def way(self, source: int, target: int) -> Way:
         """Return the way of a message between two workers."""
+        if (source, target) not in self._ways:
+            self._ways[source, target] = self._way(source, target)
+        return self._ways[source, target]
+
+    def _way(self, source: int, target: int) -> Way:
         cluster = self.setting.cluster
         if cluster.node_of(source) == cluster.node_of(target):
             return self._inside((f"w{source}.out", f"w{target}.in"))
