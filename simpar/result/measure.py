@@ -343,7 +343,7 @@ class Measured:
     def _computed_s(self) -> NDArray[np.float64]:
         """Seconds that each resource computes: float64[resources, measured iterations]."""
         trace, program = self.trace, self.program
-        kinds = np.array([cause_of(program, task) == "compute" for task in range(len(program))])
+        kinds = np.array([cause == "compute" for cause in self._walk.causes], dtype=np.bool_)
         counted = (trace.resource >= 0) & kinds[trace.task] & (trace.iteration >= self.warmup)
         spent = np.zeros((len(program.resources), program.iterations - self.warmup))
         where = (trace.resource[counted], trace.iteration[counted] - self.warmup)
@@ -433,7 +433,7 @@ class Measured:
         waited: defaultdict[str, list[float]] = defaultdict(list)
         tasks: defaultdict[str, set[int]] = defaultdict(set)
         for segment in self.waits:
-            if cause_of(program, segment.task) == "wire":
+            if self._walk.causes[segment.task] == "wire":
                 kind = program.ops[segment.task].kind
                 waited[kind].append(segment.seconds)
                 tasks[kind].add(segment.task)
@@ -452,11 +452,10 @@ class Measured:
         kind = next(op.kind for op in program.ops if op.kind in equals)
         seconds = totals[kind]
         needs = dict.fromkeys(sorted(crossed[kind]), 0.0)
-        for task, op in enumerate(program.ops):
-            if op.kind == kind:
-                for link in program.route(task):
-                    if link in needs:
-                        needs[link] += float(program.sent_bytes[task]) / program.links[link].bytes_per_s
+        sent_bytes = program.sent_bytes.tolist()
+        for task, link in zip(*(column.tolist() for column in program.hops), strict=True):
+            if link in needs and program.ops[task].kind == kind:
+                needs[link] += sent_bytes[task] / program.links[link].bytes_per_s
         able = {link: needed for link, needed in needs.items() if needed <= 1.01 * seconds}
         if able and max(able.values()) > 0.5 * seconds:
             most = max(able.values())
