@@ -5,11 +5,12 @@ engine. A task instance is a generator of SimPy events; a resource is a :class:`
 ``simpy.Resource`` serves in the order of requests and cannot keep the order rule: among instances
 ready at one time, the lower rank goes first, whoever happened to ask first.
 
-How an instant is kept in order, using SimPy's event priorities at equal times:
+How an instant is kept in order. SimPy's own priorities, 0 and 1, are those of everything that only settles:
+ends, lags, tokens, tasks without time. What has to wait until all that has happened is put on an
+:class:`Agenda`, and done in this order:
 
 =================  ==========================================================================
-priority 0 and 1   ends, lags, tokens, tasks without time: everything that only settles
-priority 2 + rank  one grant, to the head of a station's queue, or the turn of a batch node; what it
+rank               one grant, to the head of a station's queue, or the turn of a batch node; what it
                    sets off settles before the next
 last               grants by priority; then the network shares its links anew, once; then batches
                    that nothing more can come to are closed
@@ -22,9 +23,11 @@ there before :meth:`ReferenceEngine.run` runs among the tasks.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import simpy
@@ -38,14 +41,17 @@ from simpar.simulate.nodes import Gathering, log
 from simpar.simulate.rings import of_template
 from simpar.trace import Totals, Trace
 
-GRANT = NORMAL + 1
-"""Priority of the grant to rank 0; rank r has GRANT + r."""
+SETTLED = NORMAL + 1
+"""Priority, among SimPy's events of one time, of what comes when all others have happened."""
 
-LAST = GRANT + 2**40
-"""Priority of what follows all grants of an instant."""
+BY_PRIORITY = 2**40
+"""Place on the agenda of grants by priority, after those to any rank."""
 
-QUIET = LAST + 1
-"""Priority of the look at whether anything is going to happen at all."""
+SHARE = BY_PRIORITY + 1
+"""Place of the network's sharing of its links."""
+
+QUIET = SHARE + 1
+"""Place of the look at whether anything is going to happen at all."""
 
 REPORT_EVERY = 256
 """Instances between two calls of the progress callback."""
@@ -56,15 +62,39 @@ _Edge = tuple[int, int, float, list[float] | None]  # (target, distance, lag, la
 _Reached = tuple[int, int, int]  # (task, iteration, sender of the token)
 
 
-class _Call(Event):
-    """Call a function at the current time, after everything of a smaller priority."""
+class Agenda:
+    """What is to be done in this instant once it has settled, in order, settling again after each."""
 
-    def __init__(self, env: simpy.Environment, call: Callable[[], None], priority: int) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        self.callbacks = [lambda _: call()]
-        env.schedule(self, priority=priority)  # type: ignore[arg-type]  # SimPy names 0 and 1; any int works
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._todo: list[tuple[int, int, Callable[[Any], None], Any]] = []
+        self._number = itertools.count()
+        self._is_due = False
+
+    def add(self, place: int, call: Callable[[Any], None], argument: Any = None) -> None:
+        """Call ``call(argument)``, after all that has a smaller *place* or has the same one already."""
+        heapq.heappush(self._todo, (place, next(self._number), call, argument))
+        if not self._is_due:
+            self._plan()
+
+    def _plan(self) -> None:
+        self._is_due = True
+        settled = Event(self._env)
+        settled._ok, settled._value = True, None
+        settled.callbacks.append(self._go_on)
+        self._env.schedule(settled, priority=SETTLED)  # type: ignore[arg-type]  # SimPy names 0 and 1 only
+
+    def _go_on(self, _: Event) -> None:
+        env, todo = self._env, self._todo
+        while True:
+            _, _, call, argument = heapq.heappop(todo)
+            call(argument)
+            if not todo:
+                self._is_due = False
+                return
+            if env.peek() <= env.now:  # something settles before the next: SimPy comes back here
+                self._plan()
+                return
 
 
 def _happen(event: Event) -> None:
@@ -102,8 +132,8 @@ class Station:
     A priority resource puts the task's priority first.
     """
 
-    def __init__(self, env: simpy.Environment, capacity: int, by_priority: bool) -> None:
-        self._env, self._free, self._by_priority = env, capacity, by_priority
+    def __init__(self, env: simpy.Environment, agenda: Agenda, capacity: int, by_priority: bool) -> None:
+        self._env, self._agenda, self._free, self._by_priority = env, agenda, capacity, by_priority
         self._queue: list[tuple[int, float, int, int, Event]] = []
 
     def request(self, task: int, iteration: int, priority: int) -> Event:
@@ -124,8 +154,7 @@ class Station:
         if self._free and self._queue:
             rank = self._queue[0][2]
             # Priorities are compared when all that is ready is there, so their grants come after the others'.
-            late = LAST - 1 if self._by_priority else GRANT + rank
-            _Call(self._env, lambda: self._grant(rank), late)
+            self._agenda.add(BY_PRIORITY if self._by_priority else rank, self._grant, rank)
 
     def _grant(self, rank: int) -> None:
         # Another instance may have come to the head since; its own offer is on the way then.
@@ -144,8 +173,9 @@ class ReferenceEngine:
         self.program = program
         self.env = simpy.Environment()
         self._progress = progress
+        self._agenda = Agenda(self.env)
         self._stations = [
-            Station(self.env, resource.capacity, resource.discipline == "priority")
+            Station(self.env, self._agenda, resource.capacity, resource.discipline == "priority")
             for resource in program.resources
         ]
         self._network = FairNetwork([link.bytes_per_s for link in program.links], program.shared_routes)
@@ -214,7 +244,7 @@ class ReferenceEngine:
         """Let one token arrive at a join or a batch."""
         if self._node[task] == NODE_BATCH:
             if self._gathering[task].enter(sender, iteration):
-                _Call(self.env, lambda: self._turn(task), GRANT + task)
+                self._agenda.add(task, self._turn, task)
             return
         arrived = self._arrived.setdefault((task, iteration), [])
         arrived.append((self.env.now, sender))
@@ -255,7 +285,7 @@ class ReferenceEngine:
                 self._ended(task, iteration)
         if self._gathering and not self._under_way and not self._looking:
             self._looking = True
-            _Call(self.env, self._look, QUIET)
+            self._agenda.add(QUIET, self._look)
 
     def _ended(self, task: int, iteration: int) -> None:
         """Send what the end of an instance sets off; that of an update, the replies to its members."""
@@ -283,9 +313,9 @@ class ReferenceEngine:
         expired: tuple[int, int] = event.value  # type: ignore[assignment]  # SimPy: of any type
         node, number = expired
         if self._gathering[node].expire(number):
-            _Call(self.env, lambda: self._turn(node), GRANT + node)
+            self._agenda.add(node, self._turn, node)
 
-    def _look(self) -> None:
+    def _look(self, _: None) -> None:
         """Close all batches short where nothing is under way that could bring them one more token."""
         self._looking = False
         if self._under_way or any(gathering.is_timed for gathering in self._gathering.values()):
@@ -350,9 +380,9 @@ class ReferenceEngine:
         """Have the network share its links anew at the end of this instant, once."""
         if not self._settling:
             self._settling = True
-            _Call(self.env, self._settle_network, LAST)
+            self._agenda.add(SHARE, self._settle_network)
 
-    def _settle_network(self) -> None:
+    def _settle_network(self, _: None) -> None:
         self._settling = False
         wait = self._network.settle(self.env.now)
         self._promise += 1
