@@ -240,8 +240,7 @@ class Program:
     def link_bytes(self) -> NDArray[np.float64]:
         """Return the bytes that cross each link in one iteration: float64[links]."""
         task, link = self.hops
-        total: NDArray[np.float64] = np.bincount(link, self.sent_bytes[task], len(self.links))
-        return total
+        return np.bincount(link, self.sent_bytes[task], len(self.links)).astype(np.float64)
 
     @cached_property
     def sent_bytes(self) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ from simpar.errors import EngineError
 from simpar.program import Program
 from simpar.result.flows import sent_share, stretch_of
 from simpar.result.staleness import Staleness, stale_gradients
-from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
+from simpar.trace import Segment, Trace, Walk, critical_path
 
 BREAKDOWN = (
     "compute_s",
@@ -373,7 +373,7 @@ class Measured:
         taken = np.bincount(trace.task, weights=slowed, minlength=len(program)) * program.sent_bytes
         task, link = program.hops
         crossed, occupied = (
-            np.bincount(link, weights=by_task[task], minlength=len(program.links)) for by_task in (moved, taken)
+            np.bincount(link, sent[task], minlength=len(program.links)) for sent in (moved, taken)
         )
         found = [
             Use(resource.name, resource.kind, float(busy[r] / (length * resource.capacity)), 0.0)

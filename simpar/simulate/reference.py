@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import simpy
-from simpy.events import NORMAL, Event
+from simpy.events import NORMAL, Event, Timeout
 
 from simpar.errors import EngineError
 from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
@@ -85,14 +85,14 @@ class Agenda:
         self._env.schedule(settled, priority=SETTLED)  # type: ignore[arg-type]  # SimPy names 0 and 1 only
 
     def _go_on(self, _: Event) -> None:
-        env, todo = self._env, self._todo
+        env, todo, now = self._env, self._todo, self._env.now
         while True:
-            _, _, call, argument = heapq.heappop(todo)
+            call, argument = heapq.heappop(todo)[2:]
             call(argument)
             if not todo:
                 self._is_due = False
                 return
-            if env.peek() <= env.now:  # something settles before the next: SimPy comes back here
+            if env.peek() <= now:  # something settles before the next: SimPy comes back here
                 self._plan()
                 return
 
@@ -108,14 +108,16 @@ def _happen(event: Event) -> None:
 class _Instance:
     """A task instance under way: what SimPy's own process does, without an event at its begin and its end."""
 
+    __slots__ = ("_steps",)
+
     def __init__(self, steps: Iterator[Event]) -> None:
         self._steps = steps
         self._go_on()
 
     def _go_on(self, _: Event | None = None) -> None:
-        event = next(self._steps, None)
-        if event is not None:
+        for event in self._steps:
             event.callbacks.append(self._go_on)
+            return
 
 
 def _totals(trace: Trace) -> Totals:
@@ -147,11 +149,12 @@ class Station:
     def release(self) -> None:
         """Give a place back."""
         self._free += 1
-        self._offer()
+        if self._queue:
+            self._offer()
 
     def _offer(self) -> None:
-        """Arrange for the head to be granted once this instant has settled."""
-        if self._free and self._queue:
+        """Arrange for the head to be granted, where there is a place, once this instant has settled."""
+        if self._free:
             rank = self._queue[0][2]
             # Priorities are compared when all that is ready is there, so their grants come after the others'.
             self._agenda.add(BY_PRIORITY if self._by_priority else rank, self._grant, rank)
@@ -161,7 +164,8 @@ class Station:
         if self._free and self._queue and (self._by_priority or self._queue[0][2] == rank):
             self._free -= 1
             _happen(heapq.heappop(self._queue)[4])
-            self._offer()
+            if self._queue:
+                self._offer()
 
 
 class ReferenceEngine:
@@ -184,7 +188,7 @@ class ReferenceEngine:
         self._promise = 0  # number of the network's latest promise of a completion
         self._settling = False
 
-        tasks = len(program)
+        tasks, self._iterations = len(program), program.iterations
         self._resource = program.resource.tolist()
         self._seconds: list[float] = program.seconds.tolist()
         self._durations = {task: values.tolist() for task, values in program.durations.items()}
@@ -232,13 +236,14 @@ class ReferenceEngine:
         if self._node[task] != NODE_TASK:
             self._node_token(task, iteration, sender)
             return
-        missing = self._missing.pop((task, iteration), None)
-        if missing is None:
-            missing = self._needed(task, iteration)
+        instance = (task, iteration)
+        missing = 1
+        if self._awaited[task] > 1:
+            missing = self._missing.pop(instance, 0) or self._needed(task, iteration)
         if missing > 1:
-            self._missing[task, iteration] = missing - 1
+            self._missing[instance] = missing - 1
         else:
-            self._ready.append((task, iteration))
+            self._ready.append(instance)
 
     def _node_token(self, task: int, iteration: int, sender: int) -> None:
         """Let one token arrive at a join or a batch."""
@@ -255,7 +260,7 @@ class ReferenceEngine:
         """Send the tokens of *edges*, at once or after their lags."""
         for task, distance, lag, by_iteration in edges:
             target = iteration + distance
-            if target >= self.program.iterations:
+            if target >= self._iterations:
                 continue
             if by_iteration is not None:
                 lag = by_iteration[target]
@@ -263,7 +268,7 @@ class ReferenceEngine:
                 self._token(task, target, sender)
             else:
                 self._under_way += 1
-                self.env.timeout(lag, (task, target, sender)).callbacks.append(self._lagged)
+                Timeout(self.env, lag, (task, target, sender)).callbacks.append(self._lagged)
 
     def _lagged(self, event: Event) -> None:
         reached: _Reached = event.value  # type: ignore[assignment]  # SimPy: of any type
@@ -290,8 +295,8 @@ class ReferenceEngine:
     def _ended(self, task: int, iteration: int) -> None:
         """Send what the end of an instance sets off; that of an update, the replies to its members."""
         self._send(self._from_end[task], task, iteration)
-        gathering = self._update.get(task)
-        if gathering is not None:
+        if task in self._update:
+            gathering = self._update[task]
             for reply, own in gathering.replies(iteration):
                 self._token(reply, own, task)
 
@@ -329,10 +334,9 @@ class ReferenceEngine:
 
     def _instance(self, task: int, iteration: int) -> Iterator[Event]:
         """One task in one iteration, from ready to end."""
-        env = self.env
+        env, ready = self.env, self.env.now
         resource = self._resource[task]
         station = self._stations[resource]
-        ready = env.now
         yield station.request(task, iteration, self._priority[task])
         start = env.now
         if task in self._update:
@@ -344,18 +348,19 @@ class ReferenceEngine:
             stretch = self._stretch.get(task)
             n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
             if self._lone_rate[resource]:
-                yield env.timeout(max(SHORTEST_S, self._overhead[task] + n_bytes / self._lone_rate[resource]))
+                sending_s = self._overhead[task] + n_bytes / self._lone_rate[resource]
+                yield Timeout(env, max(SHORTEST_S, sending_s))
             else:
                 if self._overhead[task]:
-                    yield env.timeout(self._overhead[task])
+                    yield Timeout(env, self._overhead[task])
                 if n_bytes:
                     yield self._transmit(resource, n_bytes)
             station.release()
             if self._latency[task]:
-                yield env.timeout(self._latency[task])
+                yield Timeout(env, self._latency[task])
         else:
             by_iteration = self._durations.get(task)
-            yield env.timeout(self._seconds[task] if by_iteration is None else by_iteration[iteration])
+            yield Timeout(env, self._seconds[task] if by_iteration is None else by_iteration[iteration])
             station.release()
         self._record(task, iteration, ready, start, env.now)
         self._under_way -= 1
@@ -394,7 +399,7 @@ class ReferenceEngine:
         if event.value != self._promise:
             return  # the rates have changed since
         for channel in self._network.complete():
-            self._arrival.pop(channel).succeed()
+            _happen(self._arrival.pop(channel))
         self._share()
 
     # -- the run ---------------------------------------------------------------------------------
@@ -420,18 +425,19 @@ class ReferenceEngine:
             raise EngineError(self._stuck())
         if self._progress:
             self._progress(expected, expected)
-        self._rows.sort()
-        columns = np.array(self._rows, dtype=np.float64).reshape(-1, 5)
-        task_column = columns[:, 1].astype(np.int32)
+        columns: list[Any] = list(zip(*self._rows, strict=True)) if self._rows else [()] * 5
+        iterations, tasks = (np.array(column, dtype=np.int32) for column in columns[:2])
+        order = np.lexsort((tasks, iterations))
+        ready_s, start_s, end_s = (np.array(column, dtype=np.float64)[order] for column in columns[2:])
         trace = Trace(
             program=self.program,
             engine="reference",
-            task=task_column,
-            iteration=columns[:, 0].astype(np.int32),
-            resource=self.program.resource[task_column],
-            ready_s=columns[:, 2].copy(),
-            start_s=columns[:, 3].copy(),
-            end_s=columns[:, 4].copy(),
+            task=tasks[order],
+            iteration=iterations[order],
+            resource=self.program.resource[tasks[order]],
+            ready_s=ready_s,
+            start_s=start_s,
+            end_s=end_s,
             nodes=log(self.program, self._gathering.values(), self._arrived)
             if self._gathering or self.program.joins
             else None,
