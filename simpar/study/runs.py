@@ -22,6 +22,7 @@ from typing import Any
 from simpar.errors import InputError, Problem, SimparError
 from simpar.scenario import Scenario, change
 from simpar.simulate.collecting import uncollected
+from simpar.study.alike import Alike
 from simpar.study.axes import OPTION
 from simpar.study.compare import compare_each
 from simpar.study.kept import Outcome, pack, unpack
@@ -127,15 +128,15 @@ def simulate_point(packed: bytes, changes: Mapping[str, Any]) -> dict[str, Any]:
         changes: settings to change in it first, by path.
     """
     with uncollected():
-        return _simulated(_unpacked(packed), changes)
+        return _simulated(*_unpacked(packed), changes)
 
 
-def _simulated(scenario: Scenario, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _simulated(scenario: Scenario, alike: Alike, changes: Mapping[str, Any]) -> dict[str, Any]:
     comparison, refused, problems, broken = None, {}, [], False
     names = [strategy.name for strategy in scenario.strategies]
     try:
         changed = change(scenario, changes, OPTION) if changes else scenario
-        comparison, wrong = compare_each(changed)
+        comparison, wrong = compare_each(changed, alike=alike)
         problems = [problem.to_dict() for each in wrong.values() for problem in each]
         refused = {name: said(each[0]) for name, each in wrong.items()}
     except SimparError as error:
@@ -155,10 +156,11 @@ def _simulated(scenario: Scenario, changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 @functools.lru_cache(maxsize=1)
-def _unpacked(packed: bytes) -> Scenario:
+def _unpacked(packed: bytes) -> tuple[Scenario, Alike]:
+    """Return a scenario, and what has come out at its points."""
     scenario = pickle.loads(packed)
     assert isinstance(scenario, Scenario), type(scenario)
-    return scenario
+    return scenario, Alike()
 
 
 def _results(
@@ -180,11 +182,24 @@ def _results(
 
     count = min(jobs or joblib.cpu_count(), len(missing))
     packed = pickle.dumps(scenario)
+    missing = _side_by_side(settings, missing)
     if count > 1 and len(missing) >= FEW:
         yield from _in_processes(packed, settings, missing, count)
         return
     for number in missing:
         yield number, simulate_point(packed, settings[number])
+
+
+def _side_by_side(settings: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> list[int]:
+    """Return *numbers* of points so that those that differ in the options of strategies only are neighbours.
+
+    Most strategies are alike at these: see :mod:`simpar.study.alike`.
+    """
+    groups: dict[str, list[int]] = {}
+    for number in numbers:
+        shared = [item for item in settings[number].items() if not item[0].startswith("strategies")]
+        groups.setdefault(repr(shared), []).append(number)
+    return [number for group in groups.values() for number in group]
 
 
 def numbered(number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:

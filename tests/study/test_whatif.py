@@ -144,10 +144,10 @@ def test_nothing_at_any_point_is_an_error(scene):
 def test_a_fault_at_one_point_is_said_and_not_kept(scene, monkeypatch, tmp_path):
     real = runs.compare_each
 
-    def faulty(scenario):
+    def faulty(scenario, **more):
         if scenario.cluster.workers == 3:
             raise ZeroDivisionError("oh")
-        return real(scenario)
+        return real(scenario, **more)
 
     monkeypatch.setattr(runs, "compare_each", faulty)
     store = tmp_path / "runs.sqlite"
