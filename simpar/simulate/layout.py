@@ -100,6 +100,7 @@ class Layout:
             lag_row=self.lag_row,
             all_lags=self.all_lags,
             at_start=self.at_start,
+            is_only=self._only(direct),
             reply_code=self.reply_code,
             needs=self.needs,
             come=self.come,
@@ -352,6 +353,12 @@ class Layout:
             if not updates.intersection(here.tolist()) and self._is_chain(here):
                 direct[here] = 1
         return direct
+
+    def _only(self, direct: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Return, by edge, whether it is all that its target waits for, and how that is looked at."""
+        simple = (self.kind[self.target] == places.PLAIN) & (self.slot[self.target] < 0) & (self.lag_row < 0)
+        how = np.where(direct[self.target] == 1, places.DIRECT, places.ORDERED)
+        return np.where(simple, how, 0).astype(np.int8)
 
     @cached_property
     def _feeders(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
