@@ -413,10 +413,22 @@ class Layout:
         return True
 
     def _after(self, task: int) -> list[tuple[int, int]]:
-        """Return the (task, distance) of the plain tasks that wait for *task*."""
+        """Return (task, distance) of the plain tasks, and of some lanes of a ring, that wait for *task*."""
         begin, end = self.first_edge[task], self.last_edge[task]
         waiting = zip(self.target[begin:end].tolist(), self.distance[begin:end].tolist(), strict=True)
-        return [(v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN]
+        return [
+            *((v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN),
+            *((v, 0) for v in self._lanes_after.get(task, ())),
+        ]
+
+    @cached_property
+    def _lanes_after(self) -> dict[int, tuple[int, int]]:
+        """By entry of a ring, the exits of its own lane and of the one before; the others wait for it too."""
+        return {
+            entry: (ring.exits[lane], ring.exits[lane - 1])
+            for ring in self.program.rings
+            for lane, entry in enumerate(ring.entries)
+        }
 
     def _streams(self, direct: NDArray[np.int8], streams: bool) -> None:
         self.stream_of = np.full(len(self.program), -1, dtype=np.int32)
