@@ -44,7 +44,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +104,7 @@ class Resource:
     """Links that its messages cross, as indices into ``Program.links``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(NamedTuple):
     """What a task really does, for those who run it and for those who explain it.
 
     Indices are -1 where they mean nothing.
@@ -416,7 +415,7 @@ class Program:
             "links": [asdict(link) for link in self.links],
             "resources": [asdict(resource) for resource in self.resources],
             "tasks": list(self.tasks),
-            "ops": [asdict(op) for op in self.ops],
+            "ops": [op._asdict() for op in self.ops],
             "meta": dict(self.meta),
         }
 
