@@ -95,6 +95,8 @@ class Graph:
         Raises:
             KeyError: there is no way.
         """
+        if (source, target) in self._rate:
+            return ((f"{source}>{target}", self._rate[source, target]),)
         hops, node = self.hops_to(target), source
         found = []
         for left in range(hops[source] - 1, -1, -1):

@@ -16,19 +16,8 @@ from numpy.typing import DTypeLike, NDArray
 from simpar.errors import ProgramError
 from simpar.program.check_rings import are_alone
 from simpar.program.expand import message_kind, message_name
-from simpar.program.graph import (
-    NODE_BATCH,
-    NODE_JOIN,
-    NODE_RING,
-    NODE_TASK,
-    SHORTEST_S,
-    Batch,
-    Link,
-    Op,
-    Program,
-    Resource,
-    Ring,
-)
+from simpar.program.graph import NODE_BATCH, NODE_JOIN, NODE_RING, NODE_TASK, SHORTEST_S, Program
+from simpar.program.parts import Batch, Link, Op, Resource, Ring
 
 MOST_TASKS = 1_000_000
 """Tasks in a template beyond which it would fill a laptop's memory before anything ran."""
@@ -297,8 +286,8 @@ class ProgramBuilder:
             if copied_s[chunk]:
                 self._tail_lag[here] = copied_s[chunk]
         exits = list(range(first, first + workers))
-        lasts = (tuple(float(one) for one in table) for table in (chunks, summed_s, copied_s))
-        self._rings.append(Ring(tuple(entries), tuple(exits), next(lasts), rounds, *lasts, edge))
+        sent, summed, copied = (tuple(float(one) for one in table) for table in (chunks, summed_s, copied_s))
+        self._rings.append(Ring(tuple(entries), tuple(exits), sent, rounds, summed, copied, edge))
         return exits
 
     def edge(

@@ -11,7 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from simpar.program.graph import BATCH_MODES, NODE_BATCH, NODE_JOIN, NODE_TASK, Batch, Program
+from simpar.program.graph import BATCH_MODES, NODE_BATCH, NODE_JOIN, NODE_TASK, Program
+from simpar.program.parts import Batch
 
 
 class Say(Protocol):

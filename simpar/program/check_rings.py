@@ -11,7 +11,8 @@ from collections import Counter
 import numpy as np
 
 from simpar.program.check_nodes import Say
-from simpar.program.graph import NODE_RING, Program, Ring
+from simpar.program.graph import NODE_RING, Program
+from simpar.program.parts import Ring
 
 
 def are_alone(program: Program) -> bool:
@@ -29,10 +30,12 @@ def check_rings(program: Program, say: Say) -> None:
     is_last = program.node == NODE_RING
     marked = set(np.flatnonzero(is_last).tolist())
     named = Counter(task for ring in program.rings for task in ring.exits)
+    if not marked and not named:
+        return
     for task in sorted(marked ^ set(named)):
         name = program.tasks[task] if 0 <= task < len(program) else f"task {task}"
         say(name, "is a message of no ring, or of a ring and not marked so", f"node {NODE_RING}")
-    if marked != set(named) or not program.rings:
+    if marked != set(named):
         return
     for ring in program.rings:
         _check_ring(program, ring, say)
@@ -45,13 +48,12 @@ def check_rings(program: Program, say: Say) -> None:
         say(program.tasks[u], "is a message of a ring whose start others wait for", "its end")
     if not are_alone(program):
         say("rings", "a message of a ring shares a link or a channel", "Program.expanded()")
-    groups: dict[tuple[int, ...], int] = {}
-    group_of: dict[int, int] = {}
+    lane_of: dict[int, tuple[int, int]] = {}
     for ring in program.rings:
-        channels = tuple(program.resource[list(ring.exits)].tolist())
-        group = groups.setdefault(channels, len(groups))
-        for channel in channels:
-            if group_of.setdefault(channel, group) != group:
+        first = int(program.resource[ring.exits[0]])
+        for lane, task in enumerate(ring.exits):
+            channel = int(program.resource[task])
+            if lane_of.setdefault(channel, (first, lane)) != (first, lane):
                 name = program.resources[channel].name
                 say(name, "is a channel of two rings in other lanes", "the same channels, lane by lane")
 
@@ -61,8 +63,11 @@ def _check_ring(program: Program, ring: Ring, say: Say) -> None:
     lanes, name = len(ring.exits), program.tasks[ring.exits[0]]
     tables = (ring.entries, ring.chunks, ring.summed_s, ring.copied_s)
     if lanes < 2 or any(len(table) != lanes for table in tables):
-        said = f"has {lanes} lanes, and other numbers of entries, chunks or delays"
-        say(name, said, "one a lane, 2 or more")
+        say(
+            name,
+            f"has {lanes} lanes, and other numbers of entries, chunks or delays",
+            "one a lane, 2 or more",
+        )
         return
     if list(ring.exits) != list(range(ring.exits[0], ring.exits[0] + lanes)):
         say(name, "the last messages of its lanes do not follow each other")

@@ -179,7 +179,9 @@ class Layout:
             come[ring.exits[0]] = len(ring.entries)
         self.tokens = come
         waits = (self.kind == places.PLAIN) & (come > 1)
-        windowed = np.flatnonzero((self.kind == places.JOIN) | ((self.kind == places.RING) & (come > 0)) | waits)
+        windowed = np.flatnonzero(
+            (self.kind == places.JOIN) | ((self.kind == places.RING) & (come > 0)) | waits
+        )
         self.windowed = windowed
         self.slot = np.full(tasks, -1, dtype=np.int32)
         self.slot[windowed] = np.arange(len(windowed))
@@ -263,7 +265,7 @@ class Layout:
             reached[found] = True
 
     def _seconds(self) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
-        """Return how long each task occupies its resource, and that by iteration of those for which it differs.
+        """Return how long each task occupies its resource, and by iteration where that differs.
 
         Messages on lone channels are among them; those on shared ones have no time of their own.
         """

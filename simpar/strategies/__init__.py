@@ -102,5 +102,7 @@ def nominal(setting: Setting) -> Program:
     refuse_many(len(program), program.iterations)
     if program.folded * program.iterations > MOST_FOLDED:
         said = f"{program.folded:,} messages x {program.iterations:,} iterations are too many to simulate"
-        raise InputError([scenario.problem(where, said, f"at most {MOST_FOLDED:,}: fewer run.steps, {fewer}")])
+        raise InputError(
+            [scenario.problem(where, said, f"at most {MOST_FOLDED:,}: fewer run.steps, {fewer}")]
+        )
     return program

@@ -18,9 +18,9 @@ waits for all of them.
 Formula: without overlap, Z + 2 (W - 1) (alpha + n / (W B)) for W workers, n bytes of gradients, links of B
 bytes per second, latency alpha, compute Z, by the ring; 2 ceil(log2 W) (alpha + n / B) by the tree, 2 log2 W
 alpha + 2 (W - 1) / W n / B by halving and doubling; by rings inside M machines of g devices and across them,
-2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha + n / (M B)). Adding chunks at add_rate A and storing sums
-at copy_rate C, which a ring may do, takes (W - 1) / W n (1 / A + 1 / C) more. With overlap, never below Z plus the last
-bucket's.
+2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha + n / (M B)). A ring that adds chunks at add_rate A and
+stores sums at copy_rate C takes (W - 1) / W n (1 / A + 1 / C) more. With overlap, never below Z plus the
+last bucket's.
 Source: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms, JPDC 69(2), 2009.
 """
 
