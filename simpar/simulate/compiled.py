@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from simpar.errors import EngineError
 from simpar.program import Program
+from simpar.program.collecting import uncollected
 from simpar.simulate import flows, gathers, heap, loop, places, queues
-from simpar.simulate.collecting import uncollected
 from simpar.simulate.columns import as_arrays, as_lists, grown, widened
 from simpar.simulate.flow_state import arrays
 from simpar.simulate.flow_state import network as network_state

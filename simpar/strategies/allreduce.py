@@ -36,7 +36,7 @@ from simpar.program import Op, Program
 from simpar.program.expand import message_kind, message_name
 from simpar.scenario.options import AllreduceOptions
 from simpar.strategies import data
-from simpar.strategies.common import Setting, Star, layer_times
+from simpar.strategies.common import Setting, Star, pass_times
 from simpar.strategies.hierarchical import hierarchical
 from simpar.strategies.rounds import ALGORITHMS, Rounds
 from simpar.workload.splitting import balanced
@@ -143,14 +143,14 @@ def build(setting: Setting) -> Program:
     reduced, rest = buckets(setting, _bucket_bytes(options))
     ring = _whole_ring if _folds(setting, reduced) else _ring
 
-    times = [layer_times(setting, worker, workload.batch) for worker in range(workers)]
+    every = (0, len(workload.layers))
     feeds = [data.Feed(star, worker, workload.batch) for worker in range(workers)]
     firsts = [
         builder.task(
             f"w{worker}.forward",
-            Op("forward", worker=worker, layers=(0, len(workload.layers))),
+            Op("forward", worker=worker, layers=every),
             star.device(worker),
-            math.fsum(times[worker][0]),
+            pass_times(setting, worker, workload.batch, every)[0],
             feeds[worker].arrived,
         )
         for worker in range(workers)
@@ -163,13 +163,13 @@ def build(setting: Setting) -> Program:
             f"w{worker}.backward{name}",
             Op("backward", worker=worker, layers=layers),
             star.device(worker),
-            math.fsum(times[worker][1][slice(*layers)]),
+            pass_times(setting, worker, workload.batch, layers)[1],
             [after],
         )
 
     computed = firsts
     if not options.overlap:
-        computed = [backward(w, (0, len(workload.layers)), "", computed[w]) for w in range(workers)]
+        computed = [backward(w, every, "", computed[w]) for w in range(workers)]
     finished: list[list[int]] = [[] for _ in range(workers)]  # the bucket before, by worker
     for number, bucket in enumerate(reduced):
         if options.overlap and bucket.layers[0] < bucket.layers[1]:
