@@ -414,12 +414,21 @@ class Layout:
 
     def _after(self, task: int) -> list[tuple[int, int]]:
         """Return (task, distance) of the plain tasks, and of some lanes of a ring, that wait for *task*."""
-        begin, end = self.first_edge[task], self.last_edge[task]
-        waiting = zip(self.target[begin:end].tolist(), self.distance[begin:end].tolist(), strict=True)
-        return [
-            *((v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN),
-            *((v, 0) for v in self._lanes_after.get(task, ())),
+        first, last, targets, distances, is_plain = self._lists
+        found = [
+            (targets[edge], distances[edge])
+            for edge in range(first[task], last[task])
+            if is_plain[targets[edge]]
         ]
+        lanes = self._lanes_after.get(task)
+        return [*found, (lanes[0], 0), (lanes[1], 0)] if lanes else found
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], list[int], list[int], list[int], list[bool]]:
+        """Where each task's edges begin and end, their targets and distances, and which tasks are plain."""
+        edges = (self.first_edge, self.last_edge, self.target, self.distance)
+        first, last, targets, distances = (column.tolist() for column in edges)
+        return first, last, targets, distances, (self.kind == places.PLAIN).tolist()
 
     @cached_property
     def _lanes_after(self) -> dict[int, tuple[int, int]]:
