@@ -413,10 +413,31 @@ class Layout:
         return True
 
     def _after(self, task: int) -> list[tuple[int, int]]:
-        """Return the (task, distance) of the plain tasks that wait for *task*."""
-        begin, end = self.first_edge[task], self.last_edge[task]
-        waiting = zip(self.target[begin:end].tolist(), self.distance[begin:end].tolist(), strict=True)
-        return [(v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN]
+        """Return (task, distance) of the plain tasks, and of some lanes of a ring, that wait for *task*."""
+        first, last, targets, distances, is_plain = self._lists
+        found = [
+            (targets[edge], distances[edge])
+            for edge in range(first[task], last[task])
+            if is_plain[targets[edge]]
+        ]
+        lanes = self._lanes_after.get(task)
+        return [*found, (lanes[0], 0), (lanes[1], 0)] if lanes else found
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], list[int], list[int], list[int], list[bool]]:
+        """Where each task's edges begin and end, their targets and distances, and which tasks are plain."""
+        edges = (self.first_edge, self.last_edge, self.target, self.distance)
+        first, last, targets, distances = (column.tolist() for column in edges)
+        return first, last, targets, distances, (self.kind == places.PLAIN).tolist()
+
+    @cached_property
+    def _lanes_after(self) -> dict[int, tuple[int, int]]:
+        """By entry of a ring, the exits of its own lane and of the one before; the others wait for it too."""
+        return {
+            entry: (ring.exits[lane], ring.exits[lane - 1])
+            for ring in self.program.rings
+            for lane, entry in enumerate(ring.entries)
+        }
 
     def _streams(self, direct: NDArray[np.int8], streams: bool) -> None:
         self.stream_of = np.full(len(self.program), -1, dtype=np.int32)
