@@ -10,15 +10,16 @@ Start with :func:`model_of`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from simpar.errors import EngineError
 from simpar.execute import kernels
 from simpar.execute.kernels import Array
 from simpar.execute.model import DATA, Add, Attention, Embedding, Gelu, LayerNorm, Linear, Model, Operation
 
-if TYPE_CHECKING:
-    from simpar.workload.layers import Layer, Workload
+Layer = Any
+Workload = Any
+"""Those of :mod:`simpar.workload.layers`; only their attributes are read here."""
 
 Loss = Callable[[Array, Array], tuple[Array, Array]]
 
