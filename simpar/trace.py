@@ -141,7 +141,7 @@ class Trace:
         return keys
 
     @cached_property
-    def _period(self) -> tuple[int, int, list[int]] | None:
+    def period(self) -> tuple[int, int, list[int]] | None:
         """(First iteration, rows of each, by task the place in it, -1 for none); None where they differ."""
         if not len(self):
             return None
@@ -161,8 +161,8 @@ class Trace:
         Raises:
             KeyError: it is not in the trace.
         """
-        if self._period is not None:
-            first, many, place = self._period
+        if self.period is not None:
+            first, many, place = self.period
             if 0 <= task < len(place) and place[task] >= 0 and iteration >= first:
                 at = (iteration - first) * many + place[task]
                 if at < len(self):
@@ -182,8 +182,7 @@ class Trace:
     def free_s(self) -> NDArray[np.float64]:
         """When each instance gave its resource back: float64[rows]. On a channel that is the last byte."""
         program = self.program
-        on_channel = np.array([program.is_flow(task) for task in range(len(program))], dtype=bool)
-        latency = np.where(on_channel, program.latency, 0.0)
+        latency = np.where(program.are_flows, program.latency, 0.0)
         return np.maximum(self.start_s, self.end_s - latency[self.task])
 
     @cached_property
@@ -196,8 +195,7 @@ class Trace:
         return before
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A stretch of a path with one cause."""
 
     task: int
@@ -257,9 +255,12 @@ class Walk:
             into[v].append((u, distance, lag, at_start, edge))
         # Ties between tokens that arrived last go to the lowest rank: the first in this order.
         self._into = [sorted(edges) for edges in into]
+        self._row = trace.row
         self.start_s: list[float] = trace.start_s.tolist()
         self.end_s: list[float] = trace.end_s.tolist()
         # Single figures are read from lists: from arrays that takes ten times as long.
+        self.causes = [cause_of(program, task) for task in range(len(program))]
+        self.owners = [owner(program, task) for task in range(len(program))]
         self.columns: Columns = (
             trace.task.tolist(),
             trace.iteration.tolist(),
@@ -305,32 +306,33 @@ class Walk:
 
     def cause(self, row: int) -> Token | None:
         """Return the token that made *row* ready; None at the beginning."""
-        trace, program = self.trace, self.program
-        task, iteration = int(trace.task[row]), int(trace.iteration[row])
+        program = self.program
+        tasks, iterations = self.columns[:2]
+        task, iteration = tasks[row], iterations[row]
         if task in program.batch_of_update:
             return self._closing(task, iteration, row)
         if task in program.joins:
-            tokens = sorted((at, int(trace.task[t.row]), t) for at, t in self._tokens(task, iteration))
-            return tokens[min(len(tokens), program.joins[task]) - 1][2] if tokens else None
+            tokens = sorted((came[0], tasks[came[1]], came) for came in self._tokens(task, iteration))
+            return Token(*tokens[min(len(tokens), program.joins[task]) - 1][2][1:]) if tokens else None
         latest, found = -1.0, None
-        for arrived, token in self._tokens(task, iteration):
-            if arrived > latest:
-                latest, found = arrived, token
+        for came in self._tokens(task, iteration):
+            if came[0] > latest:
+                latest, found = came[0], came
         if task in self._answered:
             answer = self._answer(task, iteration)
             if answer is not None and self.end_s[answer.row] + answer.lag > latest:
                 return answer
-        return found
+        return Token(*found[1:]) if found is not None else None
 
-    def _tokens(self, task: int, iteration: int) -> Iterator[tuple[float, Token]]:
-        """Yield when each token over an edge came, and the token."""
+    def _tokens(self, task: int, iteration: int) -> Iterator[tuple[float, int, bool, float]]:
+        """Yield when each token over an edge came, and what a :class:`Token` says of it."""
         for source, distance, lag, at_start, edge in self._into[task]:
             if distance > iteration:
                 continue
             if edge in self.program.lags:
                 lag = float(self.program.lags[edge][iteration])
-            before = self.trace.row(source, iteration - distance)
-            yield (self.start_s if at_start else self.end_s)[before] + lag, Token(before, at_start, lag)
+            before = self._row(source, iteration - distance)
+            yield (self.start_s if at_start else self.end_s)[before] + lag, before, at_start, lag
 
     def entered_s(self, update: int, sender: int, iteration: int) -> float:
         """Return when the token of *sender* came to the batch that *update* serves."""
@@ -391,15 +393,16 @@ def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | Non
             at = start
 
     tasks, iterations, resources, ready_s, free_s, before_on_resource = walk.columns
+    causes, owners, exits = walk.causes, walk.owners, walk.exits
     here, came = row, "end"  # where the walk stands, and how it came: to its end, its release or its start
     while at > since_s:
         task, iteration = tasks[here], iterations[here]
         start, ready, resource = walk.start_s[here], ready_s[here], resources[here]
         if resource >= 0 and came == "end":
             add("latency", free_s[here])
-        if resource >= 0 and came != "start" and task not in walk.exits:
-            add(cause_of(program, task), start)
-        if task in walk.exits:
+        if resource >= 0 and came != "start" and task not in exits:
+            add(causes[task], start)
+        if task in exits:
             entry, late_s, hops = walk.through_ring(here)
             end, begun = at, walk.end_s[entry]
             sent_s = end - begun - late_s
@@ -411,7 +414,7 @@ def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | Non
             continue
         if start > ready:
             before = before_on_resource[here]
-            mine = before >= 0 and owner(program, tasks[before]) == owner(program, task)
+            mine = before >= 0 and owners[tasks[before]] == owners[task]
             if mine and program.resources[resource].capacity == 1:
                 here, came = before, "release"
                 continue

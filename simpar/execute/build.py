@@ -40,7 +40,7 @@ def input_features(workload: Workload) -> int | None:
     first = workload.layers[0]
     if first.kind != "linear" or len(first.tensors) != 2:
         return None
-    return first.tensors[0].elements // first.tensors[1].elements
+    return int(first.tensors[0].elements // first.tensors[1].elements)
 
 
 class _Shapes:

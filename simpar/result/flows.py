@@ -19,15 +19,14 @@ def sent_share(trace: Trace, at_s: float) -> NDArray[np.float64]:
     Of a message on a shared channel that is the share of its bytes; of anything else, of its time.
     """
     program = trace.program
-    overhead = np.where([program.is_flow(task) for task in range(len(program))], program.overhead, 0.0)
+    overhead = np.where(program.are_flows, program.overhead, 0.0)
     begin, end = trace.start_s + overhead[trace.task], trace.free_s
     service = end - begin
     share = np.divide(
         at_s - begin, service, out=(end <= at_s).astype(np.float64), where=service > 0, dtype=np.float64
     )
     np.clip(share, 0.0, 1.0, out=share)
-    flow = np.array([program.is_flow(task) for task in range(len(program))], dtype=bool)[trace.task]
-    half = np.flatnonzero(flow & (begin < at_s) & (at_s < end))
+    half = np.flatnonzero(program.are_flows[trace.task] & (begin < at_s) & (at_s < end))
     if len(half):
         share[half] = _sent(trace, begin, half, at_s)
     return share
