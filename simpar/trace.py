@@ -108,6 +108,8 @@ class Trace:
     """Of the whole run, whatever rows were kept."""
     note: str = ""
     """What whoever reads the figures should know of the engine; empty as a rule."""
+    engine_why: str = ""
+    """Why that engine ran, in few words."""
 
     def __len__(self) -> int:
         """Return the number of instances."""

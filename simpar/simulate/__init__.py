@@ -21,6 +21,9 @@ from simpar.trace import Trace
 ENGINES = ("auto", "reference", "compiled")
 """What ``engine`` may be."""
 
+FASTEST, ASKED = "the fastest that can run it", "asked for"
+"""Why an engine ran: ``auto`` took it, or it was named."""
+
 MOST_INSTANCES = 100_000_000_000
 """Instances of a run, beyond which it would take hours."""
 
@@ -33,7 +36,7 @@ __all__ = ["ENGINES", "CompiledEngine", "Progress", "ReferenceEngine", "simulate
 def simulate(
     program: Program, engine: str = "auto", progress: Progress | None = None, keep: int | None = None
 ) -> Trace:
-    """Run *program* and return its trace; ``trace.engine`` says which engine ran.
+    """Run *program* and return its trace; ``trace.engine`` says which engine ran, and ``engine_why`` why.
 
     Args:
         engine: ``auto`` takes the fastest engine that can run the program, which is the compiled one;
@@ -53,8 +56,10 @@ def simulate(
     _check_size(program, kept)
     program.require_valid()
     if engine == "reference":
-        return _last(ReferenceEngine(program, progress).run(), kept)
-    return CompiledEngine(program, progress, keep=kept).run()
+        trace = _last(ReferenceEngine(program, progress).run(), kept)
+    else:
+        trace = CompiledEngine(program, progress, keep=kept).run()
+    return replace(trace, engine_why=FASTEST if engine == "auto" else ASKED)
 
 
 def _check_size(program: Program, kept: int) -> None:

@@ -155,6 +155,22 @@ def test_a_run_without_a_compiler_is_done_in_python_and_says_so(monkeypatch):
     assert simulate(lopsided(2), "compiled").note == ""
 
 
+def test_a_compiler_that_fails_at_the_first_call_is_done_without(monkeypatch):
+    """Numba compiles what is called when it is called: a full disk, for one, shows only then."""
+    from simpar.simulate import compiled
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiled, "compiled_loop", lambda: full)
+    monkeypatch.setattr(compiled, "_pays", lambda instances: True)
+    trace = simulate(lopsided(), "compiled")
+    assert trace.note.endswith("numba cannot be used ([Errno 28] No space left on device)")
+    assert trace.digest() == simulate(lopsided(), "reference").digest()
+    with pytest.raises(EngineError, match=r"cannot be compiled here: .*No space left"):
+        CompiledEngine(lopsided(), jit=True).run()
+
+
 def test_what_can_never_run_is_named_with_what_it_lacks():
     builder = ProgramBuilder("stuck", 3)
     device = builder.resource("d", "device")
