@@ -66,14 +66,19 @@ def _check_size(program: Program, kept: int) -> None:
     instances, rows = len(program) * program.iterations, len(program) * kept
     if instances > MOST_INSTANCES:
         raise EngineError(
-            f"{program.name} has {instances:.3g} task instances ({len(program):,} tasks x "
+            f"{program.name} has {_short(instances)} task instances ({len(program):,} tasks x "
             f"{program.iterations:,} iterations), more than {MOST_INSTANCES:.0e}; run fewer iterations"
         )
     if rows > MOST_ROWS:
         raise EngineError(
-            f"the trace of {program.name} would have {rows:.3g} rows, more than {MOST_ROWS:.0e}; "
+            f"the trace of {program.name} would have {_short(rows)} rows, more than {MOST_ROWS:.0e}; "
             "keep those of the last iterations only (keep=...)"
         )
+
+
+def _short(count: int) -> str:
+    """Return *count* to three digits, however large it is."""
+    return f"{min(count, 10**300):.3g}"
 
 
 def _last(trace: Trace, kept: int) -> Trace:

@@ -308,6 +308,8 @@ class CompiledEngine:
             f"{program.tasks[task]} of iteration {iteration} (lacks {lacks} of {needs} tokens)"
             for iteration, task, lacks, needs in sorted(lacking)[:5]
         )
+        if not lacking:  # no valid program comes here, and what waits for one token only is not kept track of
+            named = "; ".join(str(problem) for problem in program.check())
         return (
             f"deadlock in {program.name}: {int(state.counts[places.ROWS])} instances ran, "
             f"waiting are {named}; "
