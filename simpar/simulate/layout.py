@@ -351,7 +351,7 @@ class Layout:
         updates = set(program.batch_of_update)
         # Where nothing waits for the first in its own iteration, the second does not.
         leads = np.bincount(program.source[program.distance == 0], minlength=tasks) > 0
-        several[several] = leads[by_resource[first[several]]]
+        several[several] = (leads & (self.kind != places.RING))[by_resource[first[several]]]
         for at in np.flatnonzero(several & ~fed).tolist():
             here = by_resource[first[at] : after[at]]
             if not updates.intersection(here.tolist()) and self._is_chain(here):
