@@ -73,7 +73,7 @@ class _Shapes:
 
     def _read(self, layer: Layer) -> int:
         """Return the features that a layer reads."""
-        return self.features[layer.inputs[0]]
+        return int(self.features[layer.inputs[0]])
 
     def _linear(self, index: int, layer: Layer) -> Operation:
         if not layer.tensors:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem, SimparError
-from simpar.scenario import Scenario, change
 from simpar.program.collecting import uncollected
+from simpar.scenario import Scenario, change
 from simpar.study.axes import OPTION
 from simpar.study.compare import compare_each
 from simpar.study.kept import Outcome, pack, unpack
