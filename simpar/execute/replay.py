@@ -27,7 +27,6 @@ from simpar.execute.parties import (
     Array,
     Cut,
     Loss,
-    Merged,
     Optimizer,
     Pulled,
     Pushed,
@@ -180,7 +179,7 @@ class _Replay:
         self.servers = {
             key: Server(key, joined(parameters, runs), optimizer()) for key, runs in plan.keys.items()
         }
-        self._replies = {
+        self._answered = {
             reply for batch in self.program.batches.values() for reply in batch.replies if reply >= 0
         }
         holders = [0] * len(shapes)
@@ -222,10 +221,11 @@ class _Replay:
     # -- op by op ----------------------------------------------------------------------------------
 
     def _begin(self, task: int, iteration: int, tokens: list[Token]) -> Any:
-        """Return what a message carries, and of all else the tokens that it got."""
+        """Return what a message or a reply carries, and of all else the tokens that it got."""
         op, program = self.program.ops[task], self.program
         if program.message[task] < 0:
-            return tokens
+            # Who waits for a gate gets the parameters as they are when it opens.
+            return self.servers[op.server, op.key].reply() if self._is_reply(task) else tokens
         if program.node[task] == NODE_RING:
             self._ring(task, iteration)
             return None
@@ -250,6 +250,11 @@ class _Replay:
             worker.receive(iteration, tokens)
             return worker.send(self.plan.share(task), op.peer, iteration)
         return None
+
+    def _is_reply(self, task: int) -> bool:
+        """Say whether a server answers a worker in *task*, not as the update of a batch has it."""
+        op = self.program.ops[task]
+        return op.kind == "gather" and op.server >= 0 and op.worker >= 0 and task not in self._answered
 
     def _same_message(self, one: int, other: int) -> bool:
         return bool(self.program.message[one] == self.program.message[other])
@@ -277,6 +282,8 @@ class _Replay:
             self._update(task, iteration, held)
         elif op.kind == "all_reduce":
             self._sum_up(op.part, iteration)
+        elif self._is_reply(task):
+            return held
         elif op.kind == "add" or (op.kind == "gather" and op.server >= 0):
             return self._passed_on(task, held)
         elif op.kind == "gather" and op.worker >= 0 and self.plan.buckets:
@@ -284,16 +291,14 @@ class _Replay:
         return None
 
     def _passed_on(self, task: int, tokens: list[Token]) -> Any:
-        """Return what a server's task that changes nothing lets through: pushes, or a reply to a worker.
+        """Return what a server's task that changes nothing lets through: pushes, or the reply of a batch.
 
         A worker that waited for an update gets the parameters of that update; others get them as they are.
         """
         op = self.program.ops[task]
-        if op.kind == "gather" and op.worker >= 0:
+        if task in self._answered:
             given = [load for load in loads_of(tokens) if isinstance(load, Pulled)]
-            if task in self._replies and given:
-                return given
-            return self.servers[op.server, op.key].reply()
+            return given or self.servers[op.server, op.key].reply()
         return [load for load in loads_of(tokens) if isinstance(load, Pushed)] or None
 
     def _apply(self, task: int, iteration: int, tokens: list[Token]) -> Pulled:

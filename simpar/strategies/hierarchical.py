@@ -87,8 +87,7 @@ class _Rounds:
             for ring, begin, sizes in zip(rings, begins, chunks, strict=True):
                 for place, worker in enumerate(ring):
                     to, chunk = ring[(place + 1) % len(ring)], (place + ahead - turn) % len(ring)
-                    own = has[worker] if kind == "reduce_scatter" or turn == 0 else []
-                    after = own + received[worker]
+                    after = has[worker] + received[worker]  # so that chunks go in their order
                     self.star.begins.append(begin + sum(sizes[:chunk]))
                     arrived[to] = [self._send(kind, worker, to, chunk, sizes[chunk], after)]
             received = arrived
