@@ -186,10 +186,15 @@ class _Replay:
         for worker in self.workers.values():
             for tensor in worker.held:
                 holders[tensor] += 1
-        self._replicas = max(holders, default=1)  # of data parallelism all workers, of a pipeline one
         self._whole = sum(plan.sizes)
+        # Of data parallelism every worker holds all parameters, of a pipeline one; of servers they hold them.
+        self._replicas = 1 if plan.served else max(holders, default=1)
+        # A step of synchronous training is learned from when all of it is, and tested at no other time.
+        together = self._replicas * self._whole if self.program.meta.get("clock") == "sync" else 0
+        self._together = together
         # Progress is counted in samples times parameters, which are whole numbers.
         self._learned, self._updated = 0, 0
+        self._pending, self._pending_updated = 0, 0
         self._until = None if samples is None else samples * self._whole
         self._every = None if every is None else every * self._whole
         self._next = self._every
@@ -213,7 +218,7 @@ class _Replay:
             points=self._points,
             losses=self._losses,
             gradients=self._gradients,
-            updates=self._updated // self._whole if self._whole else 0,
+            updates=self._updated // (self._replicas * self._whole) if self._whole else 0,
             samples=self._samples,
             end_s=self._end_s,
         )
@@ -325,11 +330,7 @@ class _Replay:
         worker.receive(iteration, tokens)
         count = worker.update(iteration)
         each = self.plan.global_batch // self._replicas
-        self._learn(task, iteration, count * each, count if op.worker == self._speaker(worker) else 0)
-
-    def _speaker(self, worker: Worker) -> int:
-        """Return the worker that counts as the one who updates what *worker* holds: the last replica."""
-        return self.plan.workers[-1] if self._replicas > 1 else worker.number
+        self._learn(task, iteration, count * each, count)
 
     def _sum_up(self, bucket: int, iteration: int) -> None:
         """Give every worker the sum of a bucket, where a collective is one task."""
@@ -375,8 +376,12 @@ class _Replay:
 
     def _learn(self, task: int, iteration: int, learned: int, updated: int) -> None:
         """Count samples learned from, and test where enough of them have been."""
-        self._learned += learned
-        self._updated += updated
+        self._pending += learned
+        self._pending_updated += updated
+        if self._pending_updated < self._together:
+            return
+        self._learned, self._pending = self._learned + self._pending, 0
+        self._updated, self._pending_updated = self._updated + self._pending_updated, 0
         self._end_s = float(self.trace.end_s[self.trace.row(task, iteration)])
         if self._next is not None and self._every is not None and self._learned >= self._next:
             self._next += self._every * ((self._learned - self._next) // self._every + 1)

@@ -202,6 +202,17 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
         no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
     said += _of_operations(scenario, compiled)
+    training = [
+        path
+        for path, section in (
+            ("data.set", scenario.data),
+            ("model.learning_rate", scenario.model),
+            ("run.epochs", scenario.run),
+        )
+        if path.partition(".")[2] in section.model_fields_set
+    ]
+    if training:
+        no_effect(" and ".join(training), "nothing is trained here (simpar replay does)")
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.prices or scenario.cluster.instance is not None:
