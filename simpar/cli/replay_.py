@@ -62,8 +62,8 @@ def command(
     wrong = []
     for option, path, endings in (("--csv", csv, (".csv",)), ("--plot", plot, PLOT_ENDINGS)):
         if path is not None:
-            found = (check_writable(path, endings, option), not_the_input(scenario, path, option))
-            wrong += [problem for problem in found if problem]
+            checked = (check_writable(path, endings, option), not_the_input(scenario, path, option))
+            wrong += [problem for problem in checked if problem]
     if not 0 < target <= 100:
         wrong.append(Problem("", 0, 0, "--target", f"{target:g} is no share", "write 1 to 100, in percent"))
     settings = list(overrides)

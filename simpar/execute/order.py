@@ -1,13 +1,13 @@
 """The instances of a trace one after another: nobody before what it waited for, otherwise as they ended.
 
-Along every edge of the program goes a *token*, and with it whatever the instance that sent it had to give: a
-gradient, parameters, an activation. An instance *begins* when it has all its tokens and *finishes* when those
-that ended before it have. So what a message carries is what its sender had when it began to wait for its turn,
-however long it is on its way; and what a server does, it does in the order in which the trace ends it.
+Along every edge of the program goes a *token*, and with it whatever the instance that sent it had to give:
+a gradient, parameters, an activation. An instance *begins* when it has all its tokens and *finishes* when
+those that ended before it have. So what a message carries is what its sender had when it began to wait for
+its turn, however long it is on its way; and a server does everything in the order in which the trace ends it.
 
-Ends that are equal go by task and iteration, as :mod:`simpar.result.staleness` counts them. Who a server
-answers without waiting for the update that its push is in is answered before that update, and after all others
-of the instant.
+Ends that are equal go by task and iteration, as :mod:`simpar.result.staleness` counts them. Whom a server
+answers without waiting for the update that its push is in, it answers before that update, and after those
+before it.
 
 Start with :class:`Order`.
 """
@@ -20,7 +20,7 @@ from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 from simpar.errors import EngineError
-from simpar.program import NODE_BATCH, NODE_JOIN, Program
+from simpar.program import NODE_BATCH, NODE_JOIN
 from simpar.trace import Trace
 
 
@@ -165,9 +165,10 @@ class Order:
         key = iteration * self._tasks + task
         end = self._ends.get(key)
         if end is None:
+            name = self.program.tasks[task]
             raise EngineError(
-                f"the trace of {self.program.name} has no {self.program.tasks[task]} of iteration {iteration}; "
-                "all rows of a run are needed"
+                f"the trace of {self.program.name} has no {name} of iteration {iteration}; all rows of a run "
+                "are needed"
             )
         self._missing[key] = 0
         tokens = self._tokens.pop(key, [])

@@ -10,9 +10,9 @@ Pulled   the parameters of one key, of one version, on their way to a worker
 Chunk    a part of a bucket, on its way round
 ======== =====================================================================================================
 
-Gradients are sums over samples everywhere; who updates divides by the number of samples. Sums are taken in the
-order of the workers and of the parts of the work, whoever came first: so that the same trace, and one that
-differs in its times only, give the same parameters to the last bit.
+Gradients are sums over samples everywhere; who updates divides by the number of samples. Sums are taken in
+the order of the workers and of the parts of the work, whoever came first: so that the same trace, and one
+that differs in its times only, give the same parameters to the last bit.
 
 Start with :class:`Worker`; :mod:`simpar.execute.replay` lets them do what a trace says.
 """
@@ -233,11 +233,9 @@ class Worker:
 
     def _forget(self, iteration: int) -> None:
         """Drop what belongs to iterations before."""
-        for kept in (self._passes, self._buckets):
-            for key in [key for key in kept if key[0] < iteration]:
-                del kept[key]  # type: ignore[attr-defined]
-        for key in [key for key in self._gradients if key < iteration]:
-            del self._gradients[key]
+        self._passes = {key: one for key, one in self._passes.items() if key[0] >= iteration}
+        self._buckets = {key: one for key, one in self._buckets.items() if key[0] >= iteration}
+        self._gradients = {key: one for key, one in self._gradients.items() if key >= iteration}
 
     def gradients(self, iteration: int) -> dict[int, Array]:
         """Return the gradients of an iteration by tensor, summed over its parts in their order."""
@@ -311,7 +309,7 @@ class Worker:
         count = 0
         for tensor in sorted(total):
             before = self.parameters[tensor]
-            assert before is not None, f"worker {self.number} has a gradient of tensor {tensor} and not itself"
+            assert before is not None, f"worker {self.number} has no tensor {tensor}, only its gradient"
             rule = self._optimizers.setdefault(tensor, self._optimizer())
             mean = total[tensor].reshape(-1) / self.plan.global_batch
             self.parameters[tensor] = rule.step(before.reshape(-1), mean).reshape(before.shape)

@@ -1,7 +1,7 @@
 """What the ops of a program mean for a model that is really trained.
 
-An op says little: ``push`` of worker 3 to server 1, key 7. What that is, slices of which tensors, samples from
-where, elements of a bucket from which to which, stands in the program's ``meta``; here it is read.
+An op says little: ``push`` of worker 3 to server 1, key 7. What that is, slices of which tensors, samples
+from where, elements of a bucket from which to which, stands in the program's ``meta``; here it is read.
 
 Start with :class:`Plan`.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from simpar.errors import ProgramError
@@ -22,9 +22,13 @@ COLLECTIVE = frozenset({"reduce_scatter", "all_gather", "reduce", "broadcast", "
 SUMMING = frozenset({"reduce_scatter", "reduce", "exchange"})
 """Messages of collectives whose receiver adds what comes to what it has; of the others it takes it over."""
 
-KNOWN = COMPUTING | COLLECTIVE | frozenset(
-    {"load", "push", "pull", "add", "apply", "merge", "hand", "all_reduce", "activation", "gradient"}
-    | {"start", "gather", "batch"}
+KNOWN = (
+    COMPUTING
+    | COLLECTIVE
+    | frozenset(
+        {"load", "push", "pull", "add", "apply", "merge", "hand", "all_reduce", "activation", "gradient"}
+        | {"start", "gather", "batch"}
+    )
 )
 """Ops that can be performed."""
 
@@ -109,7 +113,7 @@ class Plan:
         bounds = sorted({bound for span in spans for bound in span})
         return [
             (low, high)
-            for low, high in zip(bounds, bounds[1:], strict=False)
+            for low, high in pairwise(bounds)
             if any(first <= low and high <= last for first, last in spans)
         ]
 

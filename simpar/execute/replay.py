@@ -105,9 +105,10 @@ class Replayed:
     """When the last of them had been."""
 
     def loss_by_iteration(self) -> NDArray[np.float64]:
-        """Return the mean loss of the samples of each iteration, whoever trained on them: float64[iterations].
+        """Return the mean loss of the samples of each iteration: float64[iterations].
 
-        Only iterations that everybody has been through count: the first that somebody has not ends the curve.
+        Only iterations that everybody has been through count: the first that somebody has not ends the
+        curve.
         """
         by_iteration: dict[int, list[Loss]] = {}
         for loss in self.losses:

@@ -1,8 +1,8 @@
 """Which records a batch holds: the same stream of samples whatever the strategy.
 
-The stream is one shuffle of the data after another. Iteration ``m`` of all workers together takes the ``m``-th
-stretch of it, worker ``w`` the ``w``-th part of that; so W workers of batch b train on the same samples as
-one device with a batch of W b.
+The stream is one shuffle of the data after another. Iteration ``m`` of all workers together takes the
+``m``-th stretch of it, worker ``w`` the ``w``-th part of that; so W workers of batch b train on the same
+samples as one device with a batch of W b.
 """
 
 from __future__ import annotations

@@ -10,12 +10,11 @@ Start with :func:`learning`. Lengths in here are inches, font sizes points (72 a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simpar.show import marks, words
 from simpar.show.scales import DECADE, Scale, frame, scale
-from simpar.show.sheet import GAP, INK, MARGIN, SMALL, WIDTH, Head, Sheet, picture
+from simpar.show.sheet import INK, MARGIN, SMALL, WIDTH, Head, Key, Sheet, picture
 from simpar.study.replay import Learned, Learning
 
 if TYPE_CHECKING:
@@ -88,10 +87,12 @@ def _below(result: Learning) -> list[str]:
     return [*said, words.counted(facts["epochs"], "epoch"), f"seed {result.seed}"]
 
 
-def _keys(result: Learning) -> list[Any]:
+def _keys(result: Learning) -> list[Key]:
     counts = Counter(row.label for row in result.rows)
-    called = {row.name: row.label if counts[row.label] == 1 else f"{row.label} ({row.name})" for row in result.rows}
-    return [marks.mark_key(called[row.name], number) for number, row in enumerate(result.rows)]
+    return [
+        marks.mark_key(row.label if counts[row.label] == 1 else f"{row.label} ({row.name})", number)
+        for number, row in enumerate(result.rows)
+    ]
 
 
 def _bare(one: Scale) -> Scale:
@@ -104,7 +105,7 @@ def _accuracies() -> Scale:
 
 
 def _times(result: Learning, width: float) -> Scale:
-    """Return the scale of times; logarithmic, from the first test after the beginning, where ends differ much."""
+    """Return the scale of times: where ends differ much a logarithmic one, without the beginning."""
     ends = [row.time_s for row in result.rows if row.time_s > 0] or [1.0]
     if max(ends) > DECADE * min(ends):
         times = [point.time_s for row in result.rows for point in row.points if point.time_s > 0]
@@ -126,15 +127,9 @@ def _draw(axes: Axes, result: Learning, row: Learned, number: int, *, by_time: b
         value = point.loss if loss else point.accuracy
         if value is not None and x >= low:
             drawn.append((x, value))
-    if not drawn:
-        return
     color, marker, dashes = marks.line(number)
     step = max(1, len(drawn) // _MARKS)
     shift = number * step // max(1, len(result.rows)) % step
     how: Any = {"markersize": 4.5, "markeredgewidth": 0, "linewidth": 1.4, "markevery": (shift, step)}
-    x, y = _columns(drawn)
-    axes.plot(x, y, color=color, marker=marker, linestyle=dashes, zorder=3, **how)
-
-
-def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
+    places = [x for x, _ in drawn], [y for _, y in drawn]
+    axes.plot(*places, color=color, marker=marker, linestyle=dashes, zorder=3, **how)

@@ -83,7 +83,9 @@ class Learned:
 
     def reaches_s(self, accuracy: float) -> float | None:
         """Return the simulated time of the first test with this *accuracy* or more; None if there is none."""
-        return next((p.time_s for p in self.points if p.accuracy is not None and p.accuracy >= accuracy), None)
+        return next(
+            (p.time_s for p in self.points if p.accuracy is not None and p.accuracy >= accuracy), None
+        )
 
 
 @dataclass(frozen=True)
