@@ -29,8 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpar.program import Batch, Program
+from simpar.program.rounds import Origins, Rounds
 
 CAUSES = ("compute", "wire", "latency", "queue", "server", "stagger", "idle")
+
+MOST_PIECES = 1000
+"""Messages of one ring that a path tells apart."""
 
 COMPUTE_OPS = frozenset({"forward", "backward", "update"})
 SERVER_OPS = frozenset({"add", "apply"})
@@ -254,7 +258,7 @@ class Walk:
         # Ties between tokens that arrived last go to the lowest rank: the first in this order.
         self._into = [sorted(edges) for edges in into]
         self.start_s: list[float] = trace.start_s.tolist()
-        self._end: list[float] = trace.end_s.tolist()
+        self.end_s: list[float] = trace.end_s.tolist()
         # Single figures are read from lists: from arrays that takes ten times as long.
         self.columns: Columns = (
             trace.task.tolist(),
@@ -264,12 +268,40 @@ class Walk:
             trace.free_s.tolist(),
             trace.before_on_resource.tolist(),
         )
+        self.exits = frozenset(task for ring in program.rings for task in ring.exits)
+        self._ring_origins: dict[tuple[int, int], Origins] = {}
         self._answered = {
             reply: (batch, sender)
             for batch in program.batches.values()
             for sender, reply in zip(batch.senders, batch.replies, strict=True)
             if reply >= 0
         }
+
+    def through_ring(self, row: int) -> tuple[int, float, int]:
+        """Return at which entry's row the way to *row*, a ring's last message, begins, and the latency on it.
+
+        That is the seconds of latency, and of what is done with chunks that have arrived; and into how many
+        messages the way may be thought to be cut.
+        """
+        trace, program = self.trace, self.program
+        task, iteration = int(trace.task[row]), int(trace.iteration[row])
+        ring = next(ring for ring in program.rings if ring.exits[0] <= task <= ring.exits[-1])
+        key = (ring.exits[0], iteration)
+        if key not in self._ring_origins:
+            first = trace.row(ring.exits[0], iteration)
+            same = np.flatnonzero(trace.resource == trace.resource[first])
+            before = same[trace.start_s[same] < trace.start_s[first]]
+            lanes = len(ring.exits)
+            free = np.zeros(lanes)
+            if len(before):
+                last = int(before[np.argmax(trace.start_s[before])])
+                free = trace.free_s[last : last + lanes]
+            entered = np.array([trace.end_s[trace.row(entry, iteration)] for entry in ring.entries])
+            self._ring_origins[key] = Rounds(program, ring).origins(entered, free)
+        origins = self._ring_origins[key]
+        lane = task - ring.exits[0]
+        entry = trace.row(ring.entries[int(origins.lane[lane])], iteration)
+        return entry, float(origins.late_s[lane]), min(ring.rounds, MOST_PIECES)
 
     def cause(self, row: int) -> Token | None:
         """Return the token that made *row* ready; None at the beginning."""
@@ -286,7 +318,7 @@ class Walk:
                 latest, found = arrived, token
         if task in self._answered:
             answer = self._answer(task, iteration)
-            if answer is not None and self._end[answer.row] + answer.lag > latest:
+            if answer is not None and self.end_s[answer.row] + answer.lag > latest:
                 return answer
         return found
 
@@ -298,7 +330,7 @@ class Walk:
             if edge in self.program.lags:
                 lag = float(self.program.lags[edge][iteration])
             before = self.trace.row(source, iteration - distance)
-            yield (self.start_s if at_start else self._end)[before] + lag, Token(before, at_start, lag)
+            yield (self.start_s if at_start else self.end_s)[before] + lag, Token(before, at_start, lag)
 
     def entered_s(self, update: int, sender: int, iteration: int) -> float:
         """Return when the token of *sender* came to the batch that *update* serves."""
@@ -312,7 +344,7 @@ class Walk:
         if edge in self.program.lags:
             lag = float(self.program.lags[edge][iteration])
         row = self.trace.row(sender, iteration)
-        return self._end[row] + lag, Token(row, False, lag)
+        return self.end_s[row] + lag, Token(row, False, lag)
 
     def _closing(self, update: int, number: int, row: int) -> Token | None:
         """Return the token that closed a batch; where the update was asked for earlier, the first one."""
@@ -365,8 +397,18 @@ def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | Non
         start, ready, resource = walk.start_s[here], ready_s[here], resources[here]
         if resource >= 0 and came == "end":
             add("latency", free_s[here])
-        if resource >= 0 and came != "start":
+        if resource >= 0 and came != "start" and task not in walk.exits:
             add(cause_of(program, task), start)
+        if task in walk.exits:
+            entry, late_s, hops = walk.through_ring(here)
+            end, begun = at, walk.end_s[entry]
+            sent_s = end - begun - late_s
+            for hop in range(1, hops):  # bytes and latency by turns, all alike
+                add("wire", end - sent_s * hop / hops - late_s * (hop - 1) / (hops - 1))
+                add("latency", end - sent_s * hop / hops - late_s * hop / (hops - 1))
+            add("wire", begun)
+            here, came = entry, "end"
+            continue
         if start > ready:
             before = before_on_resource[here]
             mine = before >= 0 and owner(program, tasks[before]) == owner(program, task)

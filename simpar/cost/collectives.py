@@ -82,6 +82,25 @@ def ring_all_reduce(n_bytes: float, ranks: int, bandwidth: float, latency: float
     return 2 * reduce_scatter(n_bytes, ranks, bandwidth, latency)
 
 
+def ring_memory(n_bytes: float, ranks: int, add_rate: float, copy_rate: float) -> float:
+    """Return the seconds that a ring all-reduce spends adding and storing what arrives.
+
+    In ``p - 1`` steps a rank adds a chunk of ``n / p`` bytes to its own, in ``p - 1`` it stores a sum.
+
+    Args:
+        n_bytes: bytes reduced per rank.
+        ranks: ranks in the ring.
+        add_rate: bytes per second at which a chunk is added; ``inf`` where that takes no time.
+        copy_rate: bytes per second at which one is stored.
+
+    Source: the term gamma (p - 1) / p n of Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005.
+
+    >>> ring_memory(8e9, ranks=4, add_rate=1e9, copy_rate=2e9)
+    9.0
+    """
+    return (ranks - 1) * (n_bytes / ranks / add_rate + n_bytes / ranks / copy_rate)
+
+
 def reduce_scatter(n_bytes: float, ranks: int, bandwidth: float, latency: float) -> float:
     """Return the seconds of a ring reduce-scatter: every rank ends with one summed ``n / p`` of the whole.
 

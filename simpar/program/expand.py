@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simpar.program.graph import NODE_TASK, Op, Program, Ring
+from simpar.program.graph import NODE_TASK, Program
+from simpar.program.parts import Op, Ring
 
 SCATTER, GATHER = "reduce_scatter", "all_gather"
 """What a message of a ring does: until each chunk is summed, and after."""
@@ -47,14 +48,13 @@ def expanded(program: Program) -> Program:
         made = [_op(program, ring, step, lane) for step in range(ring.rounds - 1) for lane in _lanes(ring)]
         names[first:first] = [message_name(op.worker, op.part, op.step, len(ring.exits)) for op in made]
         ops[first:first] = made
-    columns = _columns(program, rings)
     edges, edge_place = _edges(program, place)
+    columns: dict[str, Any] = {**_columns(program, rings), **edges}
     return replace(
         program,
         tasks=tuple(names),
         ops=tuple(ops),
         **columns,
-        **edges,
         durations={int(place[task]): values for task, values in program.durations.items()},
         lags={int(edge_place[edge]): values for edge, values in program.lags.items()},
         stretch={int(place[task]): values for task, values in program.stretch.items()},
@@ -79,7 +79,7 @@ def _lanes(ring: Ring) -> range:
 
 def _op(program: Program, ring: Ring, step: int, lane: int) -> Op:
     lanes, last = len(ring.exits), program.ops[ring.exits[lane]]
-    return replace(last, kind=message_kind(step, lanes), step=step, key=(lane - step) % lanes)
+    return last._replace(kind=message_kind(step, lanes), step=step, key=(lane - step) % lanes)
 
 
 def _columns(program: Program, rings: list[Ring]) -> dict[str, NDArray[Any]]:
@@ -95,7 +95,9 @@ def _columns(program: Program, rings: list[Ring]) -> dict[str, NDArray[Any]]:
         lanes, inner = len(ring.exits), ring.messages - len(ring.exits)
         first = int(program.message[ring.exits[0]]) - inner
         numbers.append(np.arange(first, first + inner))
-        chunk = (np.tile(_lanes(ring), ring.rounds - 1) - np.repeat(np.arange(ring.rounds - 1), lanes)) % lanes
+        chunk = (
+            np.tile(_lanes(ring), ring.rounds - 1) - np.repeat(np.arange(ring.rounds - 1), lanes)
+        ) % lanes
         sizes.append(np.array(ring.chunks)[chunk])
     columns["message"] = np.insert(program.message, at, np.concatenate(numbers))
     columns["bytes"] = np.insert(program.bytes, at, np.concatenate(sizes))
@@ -106,9 +108,7 @@ def _columns(program: Program, rings: list[Ring]) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def _edges(
-    program: Program, place: NDArray[np.int64]
-) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
+def _edges(program: Program, place: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
     """Return the columns by edge with those inside rings, and by edge its index among them."""
     inside: list[tuple[int, int, int, float]] = []  # (before which edge, source, target, lag)
     for ring in sorted(program.rings, key=lambda ring: (ring.edge, ring.exits[0])):
@@ -131,8 +131,8 @@ def _edges(
         "lag": np.insert(program.lag, at, [one[3] for one in inside]),
         "at_start": np.insert(program.at_start, at, False),
     }
-    before = np.searchsorted(at, np.arange(len(program.source)), side="right")
-    return found, np.arange(len(program.source)) + before
+    more = np.searchsorted(at, np.arange(len(program.source)), side="right")
+    return found, np.arange(len(program.source)) + more
 
 
 def _meta(program: Program, place: NDArray[np.int64]) -> dict[str, Any]:

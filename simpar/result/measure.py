@@ -269,11 +269,11 @@ class Measured:
             rows = np.flatnonzero((trace.resource == device) & (trace.end_s > self.since_s))
             rows = rows[np.argsort(trace.start_s[rows], kind="stable")]
             rows = rows[trace.start_s[rows] < self.until_s]
-            at = self.since_s
-            for row in rows.tolist():
-                segments += self._gap(at, float(trace.start_s[row]), row)
-                at = max(at, float(trace.end_s[row]))
-            segments += self._gap(at, self.until_s, self._ending(device))
+            starts = trace.start_s[rows]
+            free = np.maximum.accumulate(np.append(self.since_s, trace.end_s[rows]))
+            for place in np.flatnonzero(starts > free[:-1]).tolist():
+                segments += self._gap(float(free[place]), float(starts[place]), int(rows[place]))
+            segments += self._gap(float(free[-1]), self.until_s, self._ending(device))
         return segments
 
     def _gap(self, begin: float, end: float, row: int) -> list[Segment]:
@@ -368,9 +368,9 @@ class Measured:
         on = (trace.resource >= 0) & (inside > 0)
         busy = np.bincount(trace.resource[on], weights=inside[on], minlength=len(program.resources))
         share = sent_share(trace, self.until_s) - sent_share(trace, self.since_s)
-        moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.bytes
+        moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.sent_bytes
         slowed = share * stretch_of(trace)
-        taken = np.bincount(trace.task, weights=slowed, minlength=len(program)) * program.bytes
+        taken = np.bincount(trace.task, weights=slowed, minlength=len(program)) * program.sent_bytes
         crossed, occupied = np.zeros(len(program.links)), np.zeros(len(program.links))
         for task in range(len(program)):
             for link in program.route(task):
@@ -432,12 +432,13 @@ class Measured:
         """
         program = self.program
         waited: defaultdict[str, list[float]] = defaultdict(list)
-        crossed: defaultdict[str, set[int]] = defaultdict(set)
+        tasks: defaultdict[str, set[int]] = defaultdict(set)
         for segment in self.waits:
             if cause_of(program, segment.task) == "wire":
                 kind = program.ops[segment.task].kind
                 waited[kind].append(segment.seconds)
-                crossed[kind].update(program.route(segment.task))
+                tasks[kind].add(segment.task)
+        crossed = {kind: self._crossed(found) for kind, found in tasks.items()}
         if not any(crossed.values()):
             return ""
         names = [program.links[link].name for link in sorted(set().union(*crossed.values()))]
@@ -456,12 +457,17 @@ class Measured:
             if op.kind == kind:
                 for link in program.route(task):
                     if link in needs:
-                        needs[link] += float(program.bytes[task]) / program.links[link].bytes_per_s
+                        needs[link] += float(program.sent_bytes[task]) / program.links[link].bytes_per_s
         able = {link: needed for link, needed in needs.items() if needed <= 1.01 * seconds}
         if able and max(able.values()) > 0.5 * seconds:
             most = max(able.values())
             return next(program.links[link].name for link in able if able[link] >= most * (1 - 1e-9))
         return busiest.name
+
+    def _crossed(self, tasks: set[int]) -> set[int]:
+        """Return the links that messages cross; one of a ring stands for those of all its lanes."""
+        rings = [ring.exits for ring in self.program.rings if not tasks.isdisjoint(ring.exits)]
+        return {link for task in tasks.union(*rings) for link in self.program.route(task)}
 
     def longest_queue(self, at_server: bool) -> str:
         """Return the link, or the server's CPU, that is queued for longest; '' where there is none."""

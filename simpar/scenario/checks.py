@@ -54,6 +54,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
                     if workers is not None and cluster is not None and options.get("local_merge") is True:
                         pushers = workers // (devices_per_node(cluster) or 1)
                     _check_servers(kind, options, pushers, ("strategies", index), report)
+                    _check_all_reduce(kind, options, ("strategies", index), report)
     _check_links(data, report)
     _check_topology(data, workers, report)
 
@@ -284,6 +285,17 @@ def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: R
     if workers is not None and _count(count) and count > workers:
         said = f"{count} pushes never come together: {workers} workers wait for their replies"
         report.add((*path, "count"), said, f"write at most {workers}")
+
+
+def _check_all_reduce(kind: Any, options: Data, here: Path, report: Report) -> None:
+    """Note options of an all-reduce that its algorithm does not take."""
+    algorithm = options.get("algorithm", "ring")
+    if kind != "allreduce" or algorithm == "ring" or not report.clean((*here, "algorithm")):
+        return
+    for key in ("add_rate", "copy_rate"):
+        if options.get(key) is not None:
+            fix = "remove it, or write 'algorithm: ring'"
+            report.add((*here, key), f"{algorithm} takes no {key!r}", fix, key=True)
 
 
 def _check_links(data: Data, report: Report) -> None:

@@ -16,6 +16,7 @@ from simpar.scenario.fields import (
     Choice,
     PositiveDuration,
     PositiveSize,
+    Rate,
     StrategyName,
     Strict,
     Whole,
@@ -123,6 +124,12 @@ class AllreduceOptions(Options):
 
     overlap: bool = False
     """Reduce buckets while the backward pass goes on."""
+
+    add_rate: Rate | None = None
+    """With a ring: bytes per second at which what arrives is added to a worker's own; by default at once."""
+
+    copy_rate: Rate | None = None
+    """With a ring: bytes per second at which sums that arrive are stored; by default at once."""
 
 
 class PipelineOptions(Options):

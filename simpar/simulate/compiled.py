@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from simpar.errors import EngineError
 from simpar.program import Program
+from simpar.program.collecting import uncollected
 from simpar.simulate import flows, gathers, heap, loop, places, queues
-from simpar.simulate.collecting import uncollected
 from simpar.simulate.columns import as_arrays, as_lists, grown, widened
 from simpar.simulate.flow_state import arrays
 from simpar.simulate.flow_state import network as network_state
@@ -152,7 +152,8 @@ class CompiledEngine:
         counts, width = state.counts, int(state.limits[places.WIDTH])
         task, iteration = int(counts[places.RING_TASK]), int(counts[places.RING_ITERATION])
         counts[places.RING_TASK] = -1
-        ring = rings.of_exit[task]
+        rounds = rings.rounds[task]
+        ring = rounds.ring
         lanes, slot = len(ring.exits), int(layout.slot[task])
         inside, first = iteration & (width - 1), int(layout.first_lane[slot]) * width
         entered = np.array(state.entered[first + inside : first + lanes * width : width], dtype=np.float64)
@@ -175,7 +176,7 @@ class CompiledEngine:
             ring_add(state, code, iteration, end)
         counts[places.ROWS] += lanes
         for resource, seconds in zip(
-            self.program.resource[list(ring.exits)].tolist(), rings.busy_s(ring).tolist(), strict=True
+            self.program.resource[list(ring.exits)].tolist(), rounds.busy_s.tolist(), strict=True
         ):
             state.busy[resource] += seconds
         if iteration >= int(state.limits[places.KEEP]):

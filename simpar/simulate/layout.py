@@ -100,6 +100,7 @@ class Layout:
             lag_row=self.lag_row,
             all_lags=self.all_lags,
             at_start=self.at_start,
+            is_only=self._only(direct),
             reply_code=self.reply_code,
             needs=self.needs,
             come=self.come,
@@ -136,7 +137,7 @@ class Layout:
         distances = np.append(program.distance, np.zeros(len(entries), dtype=np.int32))
         all_lag = np.append(program.lag, np.zeros(len(entries)))
         lane_of = np.append(np.full(len(program.source), -1, dtype=np.int32), np.array(lanes, dtype=np.int32))
-        order = np.lexsort((np.arange(len(sources)), ~starting, sources))
+        order = np.argsort(2 * sources.astype(np.int64) + ~starting, kind="stable")
         replies = [
             (sender, reply)
             for batch in program.batches.values()
@@ -179,7 +180,9 @@ class Layout:
             come[ring.exits[0]] = len(ring.entries)
         self.tokens = come
         waits = (self.kind == places.PLAIN) & (come > 1)
-        windowed = np.flatnonzero((self.kind == places.JOIN) | ((self.kind == places.RING) & (come > 0)) | waits)
+        windowed = np.flatnonzero(
+            (self.kind == places.JOIN) | ((self.kind == places.RING) & (come > 0)) | waits
+        )
         self.windowed = windowed
         self.slot = np.full(tasks, -1, dtype=np.int32)
         self.slot[windowed] = np.arange(len(windowed))
@@ -195,7 +198,8 @@ class Layout:
         self.first_lane[slots] = lanes[:-1]
         self.slot_of_lane = np.repeat(slots, np.diff(lanes))
         reach = np.zeros(tasks, dtype=np.int64)
-        np.maximum.at(reach, program.target, program.distance)
+        far = program.distance > 0  # as a rule, few are
+        np.maximum.at(reach, program.target[far], program.distance[far])
         self.reach = reach
 
     # -- resources ------------------------------------------------------------------------------------
@@ -263,7 +267,7 @@ class Layout:
             reached[found] = True
 
     def _seconds(self) -> tuple[NDArray[np.float64], dict[int, NDArray[np.float64]]]:
-        """Return how long each task occupies its resource, and that by iteration of those for which it differs.
+        """Return how long each task occupies its resource, and by iteration where that differs.
 
         Messages on lone channels are among them; those on shared ones have no time of their own.
         """
@@ -345,11 +349,20 @@ class Layout:
         )
         direct[mine[np.isin(on[mine], there[fed])]] = 1
         updates = set(program.batch_of_update)
+        # Where nothing waits for the first in its own iteration, the second does not.
+        leads = np.bincount(program.source[program.distance == 0], minlength=tasks) > 0
+        several[several] = (leads & (self.kind != places.RING))[by_resource[first[several]]]
         for at in np.flatnonzero(several & ~fed).tolist():
             here = by_resource[first[at] : after[at]]
             if not updates.intersection(here.tolist()) and self._is_chain(here):
                 direct[here] = 1
         return direct
+
+    def _only(self, direct: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Return, by edge, whether it is all that its target waits for, and how that is looked at."""
+        simple = (self.kind[self.target] == places.PLAIN) & (self.slot[self.target] < 0) & (self.lag_row < 0)
+        how = np.where(direct[self.target] == 1, places.DIRECT, places.ORDERED)
+        return np.where(simple, how, 0).astype(np.int8)
 
     @cached_property
     def _feeders(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -400,10 +413,31 @@ class Layout:
         return True
 
     def _after(self, task: int) -> list[tuple[int, int]]:
-        """Return the (task, distance) of the plain tasks that wait for *task*."""
-        begin, end = self.first_edge[task], self.last_edge[task]
-        waiting = zip(self.target[begin:end].tolist(), self.distance[begin:end].tolist(), strict=True)
-        return [(v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN]
+        """Return (task, distance) of the plain tasks, and of some lanes of a ring, that wait for *task*."""
+        first, last, targets, distances, is_plain = self._lists
+        found = [
+            (targets[edge], distances[edge])
+            for edge in range(first[task], last[task])
+            if is_plain[targets[edge]]
+        ]
+        lanes = self._lanes_after.get(task)
+        return [*found, (lanes[0], 0), (lanes[1], 0)] if lanes else found
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], list[int], list[int], list[int], list[bool]]:
+        """Where each task's edges begin and end, their targets and distances, and which tasks are plain."""
+        edges = (self.first_edge, self.last_edge, self.target, self.distance)
+        first, last, targets, distances = (column.tolist() for column in edges)
+        return first, last, targets, distances, (self.kind == places.PLAIN).tolist()
+
+    @cached_property
+    def _lanes_after(self) -> dict[int, tuple[int, int]]:
+        """By entry of a ring, the exits of its own lane and of the one before; the others wait for it too."""
+        return {
+            entry: (ring.exits[lane], ring.exits[lane - 1])
+            for ring in self.program.rings
+            for lane, entry in enumerate(ring.entries)
+        }
 
     def _streams(self, direct: NDArray[np.int8], streams: bool) -> None:
         self.stream_of = np.full(len(self.program), -1, dtype=np.int32)
@@ -521,7 +555,9 @@ class Layout:
         """(Tasks, iterations) of what waits for nothing, by task and iteration."""
         program = self.program
         least = np.full(len(program), program.iterations, dtype=np.int64)
-        np.minimum.at(least, program.target, program.distance)
+        several = self.tokens[program.target] > 1
+        least[program.target] = program.distance
+        np.minimum.at(least, program.target[several], program.distance[several])
         least[self._replied] = 0
         many = np.zeros(len(program), dtype=np.int64)
         many[self.periodic] = np.minimum(least[self.periodic], program.iterations)
@@ -538,7 +574,7 @@ class Layout:
         distance = program.distance[late]
         for m in range(min(int(distance.max(initial=0)), missing.shape[1])):
             absent = self.slot[program.target[late[distance > m]]]
-            np.subtract.at(coming[:, m], absent, 1)
+            coming[:, m] -= np.bincount(absent, minlength=len(coming)).astype(np.int32)
         early = min(int(distance.max(initial=0)), missing.shape[1])
         missing[:, :early] = np.minimum(missing[:, :early], coming[:, :early])
 

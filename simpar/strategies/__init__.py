@@ -12,6 +12,7 @@ from collections.abc import Callable
 from simpar import hardware, workload
 from simpar.errors import InputError, ProgramError
 from simpar.program import MOST_TASKS, Program
+from simpar.program.collecting import uncollected
 from simpar.scenario import AnyScenario, Scenario, Strategy, load
 from simpar.strategies import allreduce, parameter_server, pipeline, ps_async, ps_ssp, ps_sync, single
 from simpar.strategies.common import Setting
@@ -38,6 +39,9 @@ down, which takes long, only to be refused."""
 
 MOST_INSTANCES = 5_000_000
 """Task instances beyond which a run would take hours and more memory than a laptop has."""
+
+MOST_FOLDED = 50_000_000_000
+"""Messages of rings that are not written out, beyond which a run would take minutes."""
 
 __all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "nominal", "prepare"]
 
@@ -91,8 +95,14 @@ def nominal(setting: Setting) -> Program:
             said = f"{setting.strategy.name} has more than {MOST_TASKS:,} tasks in one iteration"
             raise InputError([scenario.problem(where, said, f"try {fewer}")])
     try:
-        program = KINDS[setting.strategy.kind](setting)
+        with uncollected():
+            program = KINDS[setting.strategy.kind](setting)
     except ProgramError as error:
         raise InputError([scenario.problem(where, str(error), f"try {fewer}")]) from None
     refuse_many(len(program), program.iterations)
+    if program.folded * program.iterations > MOST_FOLDED:
+        said = f"{program.folded:,} messages x {program.iterations:,} iterations are too many to simulate"
+        raise InputError(
+            [scenario.problem(where, said, f"at most {MOST_FOLDED:,}: fewer run.steps, {fewer}")]
+        )
     return program

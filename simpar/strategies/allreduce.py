@@ -18,8 +18,9 @@ waits for all of them.
 Formula: without overlap, Z + 2 (W - 1) (alpha + n / (W B)) for W workers, n bytes of gradients, links of B
 bytes per second, latency alpha, compute Z, by the ring; 2 ceil(log2 W) (alpha + n / B) by the tree, 2 log2 W
 alpha + 2 (W - 1) / W n / B by halving and doubling; by rings inside M machines of g devices and across them,
-2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha + n / (M B)). With overlap, never below Z plus the last
-bucket's.
+2 (g - 1) (alpha_i + n / (g B_i)) + 2 (M - 1) (alpha + n / (M B)). A ring that adds chunks at add_rate A and
+stores sums at copy_rate C takes (W - 1) / W n (1 / A + 1 / C) more. With overlap, never below Z plus the
+last bucket's.
 Source: Patarasuk and Yuan, Bandwidth optimal all-reduce algorithms, JPDC 69(2), 2009.
 """
 
@@ -35,7 +36,7 @@ from simpar.program import Op, Program
 from simpar.program.expand import message_kind, message_name
 from simpar.scenario.options import AllreduceOptions
 from simpar.strategies import data
-from simpar.strategies.common import Setting, Star, layer_times
+from simpar.strategies.common import Setting, Star, pass_times
 from simpar.strategies.hierarchical import hierarchical
 from simpar.strategies.rounds import ALGORITHMS, Rounds
 from simpar.workload.splitting import balanced
@@ -100,9 +101,12 @@ def least_tasks(setting: Setting) -> int:
     """
     options, workers = setting.strategy.options, setting.cluster.workers
     assert isinstance(options, AllreduceOptions)
-    count = len(buckets(setting, _bucket_bytes(options))[0]) if workers > 1 else 0
+    reduced = buckets(setting, _bucket_bytes(options))[0] if workers > 1 else []
+    count = len(reduced)
     if setting.scenario.run.collectives == "closed_form":
         return 3 * workers + count
+    if options.algorithm == "ring" and _folds(setting, reduced):
+        return 3 * workers + 2 * workers * count
     per_node, nodes = setting.cluster.devices_per_node, setting.cluster.nodes
     core = 1 << (workers.bit_length() - 1)
     exchanges = core * (core.bit_length() - 1) + 2 * (workers - core)
@@ -145,14 +149,14 @@ def build(setting: Setting) -> Program:
     reduced, rest = buckets(setting, _bucket_bytes(options))
     ring = _whole_ring if _folds(setting, reduced) else _ring
 
-    times = [layer_times(setting, worker, workload.batch) for worker in range(workers)]
+    every = (0, len(workload.layers))
     feeds = [data.Feed(star, worker, workload.batch) for worker in range(workers)]
     firsts = [
         builder.task(
             f"w{worker}.forward",
-            Op("forward", worker=worker, layers=(0, len(workload.layers))),
+            Op("forward", worker=worker, layers=every),
             star.device(worker),
-            math.fsum(times[worker][0]),
+            pass_times(setting, worker, workload.batch, every)[0],
             feeds[worker].arrived,
         )
         for worker in range(workers)
@@ -165,13 +169,13 @@ def build(setting: Setting) -> Program:
             f"w{worker}.backward{name}",
             Op("backward", worker=worker, layers=layers),
             star.device(worker),
-            math.fsum(times[worker][1][slice(*layers)]),
+            pass_times(setting, worker, workload.batch, layers)[1],
             [after],
         )
 
     computed = firsts
     if not options.overlap:
-        computed = [backward(w, (0, len(workload.layers)), "", computed[w]) for w in range(workers)]
+        computed = [backward(w, every, "", computed[w]) for w in range(workers)]
     finished: list[list[int]] = [[] for _ in range(workers)]  # the bucket before, by worker
     for number, bucket in enumerate(reduced):
         if options.overlap and bucket.layers[0] < bucket.layers[1]:
@@ -245,6 +249,7 @@ def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> li
                 to,
                 float(chunks[chunk]),
                 after,
+                after_s=_after_s(star, chunks[chunk], step, workers),
             )
             sent.append(arrived)
         received = sent
@@ -275,10 +280,18 @@ def _whole_ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]])
         _entries(star, number, ready),
         [(way.links, way.latency_s, way.overhead_s) for way in ways],
         chunks,
-        summed_s=[0.0] * workers,
-        copied_s=[0.0] * workers,
+        summed_s=[_after_s(star, chunk, 0, workers) for chunk in chunks],
+        copied_s=[_after_s(star, chunk, workers, workers) for chunk in chunks],
     )
     return [[lasts[(worker - 1) % workers]] for worker in range(workers)]
+
+
+def _after_s(star: Star, n_bytes: float, step: int, workers: int) -> float:
+    """Return the seconds that a worker adds, in the first steps, or stores a chunk that has arrived."""
+    options = star.setting.strategy.options
+    assert isinstance(options, AllreduceOptions)
+    rate = options.add_rate if step < workers - 1 else options.copy_rate
+    return n_bytes / rate if rate is not None else 0.0
 
 
 def _entries(star: Star, number: int, ready: list[list[int]]) -> list[int]:
@@ -340,6 +353,10 @@ def _one_task(
         form, late_s = CLOSED_FORMS[algorithm], between.latency_s + between.overhead_s
         carried_s = form(float(n_bytes), workers, between.bytes_per_s, 0.0)
         whole_s = form(float(n_bytes), workers, between.bytes_per_s, late_s)
+        options = star.setting.strategy.options
+        assert isinstance(options, AllreduceOptions)
+        rates = (options.add_rate or math.inf, options.copy_rate or math.inf)
+        whole_s += collectives.ring_memory(float(n_bytes), workers, *rates)
     done = star.builder.task(
         f"all_reduce.b{number}",
         Op("all_reduce", part=number),

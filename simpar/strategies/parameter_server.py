@@ -25,7 +25,7 @@ from simpar.cost import memory, parameter_server
 from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
 from simpar.strategies import data
-from simpar.strategies.common import Group, Setting, Star, groups, layer_times, tensor_elements
+from simpar.strategies.common import Group, Setting, Star, groups, layer_times, pass_times, tensor_elements
 from simpar.strategies.variation import expected_compute
 from simpar.workload.placement import Slice, loads, place
 
@@ -249,7 +249,6 @@ class Servers:
         return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "")
 
     def _forward(self, worker: int, after: Sequence[int]) -> list[int]:
-        times, _ = self._times[worker]
         tasks: list[int] = []
         for g, group in enumerate(self.groups):
             tasks.append(
@@ -257,20 +256,19 @@ class Servers:
                     self._name(worker, "forward", g),
                     Op("forward", worker=worker, layers=group.layers),
                     self.star.device(worker),
-                    math.fsum(times[slice(*group.layers)]),
+                    pass_times(self.setting, worker, self.setting.workload.batch, group.layers)[0],
                     tasks[-1:] or after,
                 )
             )
         return tasks
 
     def _backward(self, worker: int, g: int, after: int) -> int:
-        _, times = self._times[worker]
         layers = self.groups[g].layers
         return self.star.builder.task(
             self._name(worker, "backward", g),
             Op("backward", worker=worker, layers=layers),
             self.star.device(worker),
-            math.fsum(times[slice(*layers)]),
+            pass_times(self.setting, worker, self.setting.workload.batch, layers)[1],
             [after],
         )
 

@@ -438,7 +438,9 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
     if "bucket_bytes" in meta:
         if meta["workers"] == 1:
             found += [
-                (option, "one worker reduces nothing") for option in ("overlap", "bucket") if option in given
+                (option, "one worker reduces nothing")
+                for option in ("overlap", "bucket", "add_rate", "copy_rate")
+                if option in given
             ]
         elif "bucket" in given and not meta["overlap"] and len(meta["bucket_bytes"]) == 1:
             found.append(("bucket", "everything fits into one"))

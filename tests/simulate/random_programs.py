@@ -215,6 +215,62 @@ def draw_lone(seed, ties):
     return replace(program, stretch=stretch, resources=resources)
 
 
+def draw_rings(seed, ties):
+    """Return a program of rings that are not written out, with unlike lanes.
+
+    Entries wait for compute, for rings before, or for nothing; iterations may overtake each other, so that
+    the order on a channel is not always that of the rings.
+    """
+    rng = random.Random(seed)
+    time = _clock(rng, ties)
+    builder = ProgramBuilder(f"rings {seed}", rng.randint(1, 5))
+    lanes = rng.randint(2, 6)
+    equal = rng.random() < 0.3
+    rate = (lambda: 2.0) if equal else (lambda: rng.choice([1.0, 2.0, 4.0]) if ties else 0.3 + rng.random())
+    late = time(1)
+    ways = [
+        ([(f"l{lane}", rate())], late if equal else rng.choice([0.0, time(1)]), rng.choice([0.0, late]))
+        for lane in range(lanes)
+    ]
+    in_order = rng.random() < 0.7
+    devices = [builder.resource(f"d{lane}", "device") for lane in range(lanes)]
+    done = [[] for _ in range(lanes)]
+    computes, firsts = [], {}
+    for part in range(rng.randint(1, 3)):
+        entries = []
+        for lane in range(lanes):
+            before = done[lane][-1:] if in_order or rng.random() < 0.7 else []
+            if rng.random() < 0.8:
+                name = f"compute{lane}.{part}"
+                computes.append(
+                    builder.task(name, Op("forward"), devices[lane], late if equal else time(1), before)
+                )
+                before = [computes[-1]]
+            entries.append(builder.gather(f"ready{lane}.{part}", before))
+            firsts.setdefault(lane, entries[-1])
+        size, longer = time(1), rng.choice([0, 0, rng.randint(1, lanes - 1)])
+        chunks = [size * (2 if lane < longer else 1) for lane in range(lanes)]
+        summed, copied = rng.choice([0.0, time(1)]), rng.choice([0.0, time(1)])
+        exits = builder.ring(
+            part, entries, ways, chunks, summed_s=[summed] * lanes, copied_s=[copied] * lanes
+        )
+        for lane in range(lanes):
+            done[lane].append(exits[lane - 1])
+    for lane in range(lanes):
+        end = builder.gather(f"end{lane}", done[lane])
+        if in_order:
+            builder.edge(end, firsts[lane], distance=1)
+        elif computes and rng.random() < 0.7:
+            builder.edge(end, rng.choice(computes), distance=rng.randint(1, 2))
+    program = builder.build()
+    durations = {
+        task: np.array([time(1) for _ in range(program.iterations)])
+        for task in computes
+        if rng.random() < 0.3
+    }
+    return replace(program, durations=durations)
+
+
 def draw_messages(seed, ties, sharing, links=5):
     """Return a program of devices and messages over one to three links, some with latency and overhead."""
     rng = random.Random(seed)

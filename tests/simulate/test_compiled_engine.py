@@ -24,6 +24,7 @@ DRAWS = {
     "servers": random_programs.draw_servers,
     "messages one at a time": lambda seed, ties: random_programs.draw_messages(seed, ties, "fifo"),
     "messages that share no links": random_programs.draw_lone,
+    "rings": random_programs.draw_rings,
     "messages on shared links": lambda seed, ties: random_programs.draw_messages(seed, ties, "fair"),
 }
 
