@@ -16,7 +16,11 @@ def compiled(kind, options=None, workers=4, devices=1):
             "name": "ops",
             "model": {"preset": "mlp", "shape": {"sizes": SIZES}, "batch": 3, "dtype": "float64"},
             "cluster": {"workers": workers, "devices_per_node": devices, "device": {"flops": "1 GFLOP/s"}},
-            "network": {"bandwidth": "1 MB/s", "intra": {"bandwidth": "10 MB/s"}},
+            "network": {
+                "bandwidth": "1 MB/s",
+                "latency": "10 us",
+                "intra": {"bandwidth": "10 MB/s", "latency": "1 us"},
+            },
             "strategies": [{kind: options or {}}],
         }
     )
