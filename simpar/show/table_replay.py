@@ -54,16 +54,22 @@ def _findings(result: Learning, target: float) -> list[str]:
     known = [row for row in result.rows if row.accuracy is not None]
     if not known:
         best = min(result.rows, key=lambda row: row.loss)
-        return [f"Least loss: {best.label}, {best.loss:.3g}."]
+        return [f"Least loss: {_called(result, best)}, {best.loss:.3g}."]
     best = max(known, key=lambda row: row.accuracy or 0.0)
-    lines = [f"Most accurate: {best.label}, {words.percent(best.accuracy or 0.0)}."]
+    lines = [f"Most accurate: {_called(result, best)}, {words.percent(best.accuracy or 0.0)}."]
     there = [(at, row) for row in known if (at := row.reaches_s(target)) is not None]
     if there:
         at, first = min(there, key=lambda one: one[0])
-        lines.append(f"First to {words.percent(target)}: {first.label}, after {words.duration(at)}.")
+        lines.append(f"First to {words.percent(target)}: {_called(result, first)}, after {words.duration(at)}.")
     else:
         lines.append(f"None gets to {words.percent(target)}.")
     return lines + _never(known, target)
+
+
+def _called(result: Learning, row: Learned) -> str:
+    """Return the label of a strategy, with its name where others have the same label."""
+    alone = [other.label for other in result.rows].count(row.label) == 1
+    return row.label if alone else f"{row.label} ({row.name})"
 
 
 def _never(rows: list[Learned], target: float) -> list[str]:
