@@ -60,7 +60,8 @@ def _findings(result: Learning, target: float) -> list[str]:
     there = [(at, row) for row in known if (at := row.reaches_s(target)) is not None]
     if there:
         at, first = min(there, key=lambda one: one[0])
-        lines.append(f"First to {words.percent(target)}: {_called(result, first)}, after {words.duration(at)}.")
+        who = f"{_called(result, first)}, after {words.duration(at)}"
+        lines.append(f"First to {words.percent(target)}: {who}.")
     else:
         lines.append(f"None gets to {words.percent(target)}.")
     return lines + _never(known, target)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from simpar.errors import EngineError, InputError, ProgramError
 from simpar.execute.replay import Point, Replayed
@@ -25,8 +26,7 @@ from simpar.program import Program
 from simpar.result.labels import label
 from simpar.scenario import AnyScenario, Scenario, Strategy
 from simpar.simulate import simulate
-from simpar.strategies import nominal, prepare
-from simpar.strategies.common import Setting
+from simpar.strategies import MOST_INSTANCES, nominal, prepare
 from simpar.strategies.variation import vary
 from simpar.study.compare import as_scenario
 from simpar.study.training import Task, task_of
@@ -197,7 +197,9 @@ def replay(
             if progress:
                 progress(name, number, len(chosen), done, total)
 
-        rows.append(_learned(scenario, strategy, task, passes, report))
+        # Small matrices gain nothing from more threads, and sums are the same however many cores there are.
+        with threadpool_limits(limits=1):
+            rows.append(_learned(scenario, strategy, task, passes, report))
     return Learning(scenario.name, scenario.run.seed, rows, _facts(scenario, task, passes))
 
 
@@ -280,30 +282,25 @@ def _staleness(found: Replayed, clock: str) -> Staleness | None:
 
 def _trace(scenario: Scenario, strategy: Strategy, samples: int) -> Trace:
     """Return a run of *strategy* that is long enough to train on so many *samples*."""
-    steps = 1
+    step = _program(scenario, strategy, 1)
+    steps = math.ceil(samples / step.meta["samples"])
+    if len(step) * steps > MOST_INSTANCES:
+        said = f"{samples:,} samples are {steps:,} steps of {len(step):,} tasks, too many to simulate"
+        where, fix = f"strategies[{strategy.index}]", f"at most {MOST_INSTANCES:,}: fewer epochs"
+        raise InputError([scenario.problem(where, said, fix)])
     for _ in range(MOST_LONGER):
-        run = scenario.run.model_copy(update={"steps": steps, "warmup": 0})
-        setting = prepare(replace(scenario, run=run), strategy)
-        program = _program(setting)
-        meta = program.meta
-        needed = math.ceil(samples / meta["samples"])
-        if meta["clock"] == "sync":
-            if steps == needed:
-                return simulate(program, scenario.run.engine)
-            steps = needed
-            continue
-        if steps < needed:
-            steps = needed
-            continue
-        trace = simulate(program, scenario.run.engine)
-        missing = _missing(trace, samples)
+        trace = simulate(_program(scenario, strategy, steps), scenario.run.engine)
+        missing = 0 if step.meta["clock"] == "sync" else _missing(trace, samples)
         if missing <= 0:
-            return trace
+            break
         steps += max(1, math.ceil(steps * missing / samples))
     return trace
 
 
-def _program(setting: Setting) -> Program:
+def _program(scenario: Scenario, strategy: Strategy, steps: int) -> Program:
+    """Return the program of a strategy for so many *steps*."""
+    run = scenario.run.model_copy(update={"steps": steps, "warmup": 0})
+    setting = prepare(replace(scenario, run=run), strategy)
     return vary(nominal(setting), setting, 0)
 
 
