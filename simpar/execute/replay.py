@@ -5,8 +5,9 @@ activations cross from stage to stage, chunks go round. The clock is the trace's
 comes out is what its machines would have learned by then. Nothing is drawn at random but the initial
 parameters and the order of the samples, both from a seed: the same trace gives the same numbers.
 
-*Version read* and *version applied* of a gradient are those of :mod:`simpar.result.staleness`, observed: the
-number of updates in the parameters that it was computed on, and before its own.
+*Version read* and *version applied* of a gradient are the number of updates in the parameters that it was
+computed on, and before its own: those of :mod:`simpar.result.staleness`, observed. Only where a reply waits
+for others, as with bounded staleness, has its worker read what came while it waited, too.
 
 Start with :func:`replay`.
 """

@@ -85,10 +85,12 @@ def test_machines_of_several_devices_do_too(machines, devices, sharing):
 
 
 def test_it_does_not_matter_who_is_slow():
-    """Times and speeds change who waits for whom, and no bit of what is learned."""
+    """Times, speeds, loads and uplinks change who waits for whom, and no bit of what is learned."""
     uneven = {
         "cluster": {"speed": [1, 0.3, 2, 1.1], "server": {"add_rate": "1 MB/s", "threads": 2}},
         "variation": {"compute": {"kind": "lognormal", "mean": 1, "cv": 0.7}},
+        "data": {"record_bytes": "100 B", "store_bandwidth": "1 MB/s"},
+        "network": {"topology": {"kind": "tree", "rack": 2, "oversubscription": 3}},
     }
     some = [
         {"ps-sync": {"servers": 3, "overlap": True}},
