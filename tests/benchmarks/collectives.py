@@ -132,14 +132,7 @@ def recur(case: str) -> None:
                 ready[1:], ready[0] = came[:-1], came[-1]
         took.append(time.perf_counter() - begun)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    say(
-        case,
-        "NumPy, round by round",
-        layers * 2 * (ranks - 1) * ranks,
-        statistics.median(took),
-        peak,
-        max(ready),
-    )
+    say(case, "NumPy, round by round", layers * 2 * (ranks - 1) * ranks, statistics.median(took), peak, max(ready))
 
 
 def say(case: str, engine: str, tasks: int, wall_s: float, peak_mb: float, end_ns: float) -> None:
