@@ -53,6 +53,12 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
             f"{100 * abs(slowing):.0f} % {'slower' if slowing > 0 else 'faster'} than in the first (write "
             f"run.warmup: {10 * (setting.scenario.run.warmup + 1)}, or more)"
         )
+    folded = measured.program.folded
+    if folded:
+        said.append(
+            f"{name} sends {folded + int((measured.program.message >= 0).sum()):,} messages a step: all are "
+            "simulated, and of each ring timelines show the last round"
+        )
     loads = meta.get("server_loads_bytes")
     if loads and max(loads) * len(loads) > UNEVEN * sum(loads):
         fullest, total = meta["fullest_server"], sum(loads)

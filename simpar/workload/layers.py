@@ -58,6 +58,9 @@ class Layer:
     backward_s: float | None = None
     """Measured seconds, backward, likewise."""
 
+    heads: tuple[int, int] | None = None
+    """Of attention, its heads and those of its keys and values."""
+
     @property
     def parameters(self) -> int:
         """Number of parameters."""

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/collectives.py [--write reports/benchmarks.md]
 
-Prints one JSON object a line: ``case, engine, tasks, wall_s, tasks_per_s, peak_mb``. Each case runs in a process
-of its own, warm (a small one of its kind ran before); wall_s is the median of three, from the loaded scenario to
-the end of the run. The workloads are those that ASTRA-sim's analytical back end is measured with:
+Prints one JSON object a line: ``case, engine, tasks, wall_s, tasks_per_s, peak_mb``. Each case runs in a
+process of its own, warm (a small one of its kind ran before); wall_s is the median of three, from the loaded
+scenario to the end of the run. The workloads are those that ASTRA-sim's analytical back end is measured with:
 
 * W1: one ring all-reduce of 64 MiB over N ranks on a ring of 53.6870912 bytes/ns, 500 ns a hop, 10 ns at an
   endpoint, 50 bytes/ns of local memory; *slow*: one of its links at a 40th of the rate;
@@ -132,7 +132,14 @@ def recur(case: str) -> None:
                 ready[1:], ready[0] = came[:-1], came[-1]
         took.append(time.perf_counter() - begun)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    say(case, "NumPy, round by round", layers * 2 * (ranks - 1) * ranks, statistics.median(took), peak, max(ready))
+    say(
+        case,
+        "NumPy, round by round",
+        layers * 2 * (ranks - 1) * ranks,
+        statistics.median(took),
+        peak,
+        max(ready),
+    )
 
 
 def say(case: str, engine: str, tasks: int, wall_s: float, peak_mb: float, end_ns: float) -> None:
@@ -178,8 +185,8 @@ def report(lines: list[dict[str, object]]) -> str:
             HEAD,
             "",
             f"Written by `tests/benchmarks/collectives.py` on {date.today()}: {platform.machine()}, "
-            f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end. From the loaded scenario to the "
-            "end of the run, every message simulated. What the cases are stands in the benchmark's head.",
+            f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end. From the loaded scenario to "
+            "the end of the run, every message simulated. What the cases are stands in the benchmark's head.",
             "",
             "| case | by | messages and tasks | time | peak | over the engine's time | ends at |",
             "|---|---|---:|---:|---:|---:|---:|",
