@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Token
 from simpar.execute.plan import KeyId, Plan, Run, Share
 from simpar.program import Op
@@ -46,15 +47,8 @@ class Trained(Protocol):
     def backward(self, parameters: Any, saved: Any, dy: Any) -> tuple[Any, list[Any]]:
         """Return the gradients of the input, and of the layers' parameters, summed over samples."""
 
-    def loss(self, y: Any, targets: Any) -> tuple[Any, Any]:
+    def loss(self, y: Any, targets: Any, /) -> tuple[Any, Any]:
         """Return the loss, summed over samples, and its gradient."""
-
-
-class Optimizer(Protocol):
-    """The state of one slice of parameters."""
-
-    def step(self, parameters: Any, gradient: Any) -> Any:
-        """Return the parameters after one more step: a new array, as others may still read the old."""
 
 
 Source = Callable[[int, int], tuple[Any, Any]]

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpar.errors import EngineError
+from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Order, Token
 from simpar.execute.parties import (
     Array,
     Cut,
     Loss,
-    Optimizer,
     Pulled,
     Pushed,
     Server,
@@ -78,11 +78,11 @@ class Point:
     samples: float
     """Samples that the parameters have learned from."""
     loss: float
-    """Mean loss of the samples that were held back for the test."""
+    """Mean loss of the targets that were held back for the test."""
     accuracy: float | None
     """Share of them that is classified rightly; None where nothing is classified."""
     training_loss: float | None
-    """Mean loss of the samples trained on since the point before; None at the beginning."""
+    """Mean loss of the targets trained on since the point before; None at the beginning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -398,8 +398,8 @@ class _Replay:
         value, _ = self.model.loss(y, targets)
         new = self._losses[self._told :]
         self._told = len(self._losses)
-        samples = sum(one.samples for one in new)
-        loss = float(value) / len(targets)
+        count = sum(one.samples for one in new) * (targets.size // len(targets))
+        loss = float(value) / targets.size
         if not math.isfinite(loss):
             raise EngineError(f"the loss of the test at {time_s:.6g} s is {loss}: training diverges")
         self._points.append(
@@ -408,7 +408,7 @@ class _Replay:
                 samples=self._samples,
                 loss=loss,
                 accuracy=_accuracy(y, targets),
-                training_loss=math.fsum(one.value for one in new) / samples if samples else None,
+                training_loss=math.fsum(one.value for one in new) / count if count else None,
             )
         )
 

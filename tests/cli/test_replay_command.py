@@ -12,7 +12,7 @@ from commands import ROOT, simpar
 
 LINE = """
 name: line
-model: {preset: mlp, shape: {sizes: [8, 1]}, batch: 5, optimizer: sgd, learning_rate: 0.05}
+model: {preset: mlp, shape: {sizes: [10, 1]}, batch: 5, optimizer: sgd, learning_rate: 0.05}
 data: {set: regression}
 cluster: {workers: 3, device: {flops: 1 MFLOP/s}}
 network: {bandwidth: 1 MB/s, latency: 10 us}
@@ -98,7 +98,9 @@ def test_bad_input_is_one_line(line, words, said):
 
 
 def test_without_the_extra_the_install_line_is_said(line, tmp_path):
-    (tmp_path / "sklearn.py").write_text("raise ModuleNotFoundError(\"No module named 'sklearn'\")")
+    hidden = "from importlib import util\nfind = util.find_spec\n"
+    hidden += "util.find_spec = lambda name, *more: None if name == 'sklearn' else find(name, *more)\n"
+    (tmp_path / "sitecustomize.py").write_text(hidden)
     path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = simpar("replay", "scenarios/digits.yaml", env=os.environ | {"PYTHONPATH": path})
     assert done.returncode == 2
