@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TALL = 1.75
-_BETWEEN = 0.34
+_BETWEEN = 0.2
 _ASIDE = 0.3
-_MARKS = 7
+_MARKS = 5
 """Marks along a line, about; each strategy's stand elsewhere, so that lines on one another are told apart."""
 
 _SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -62,9 +62,10 @@ def _figure(result: Learning) -> Figure:
         sheet.upright(name, y + tall / 2, tall + 0.2)
         for column, x_scale in enumerate(along):
             axes = sheet.axes(left + column * (width + _ASIDE), y, width, tall)
-            frame(axes, x_scale, _bare(y_scale) if column else y_scale)
+            is_last = number == len(heights) - 1
+            frame(axes, x_scale if is_last else _bare(x_scale), _bare(y_scale) if column else y_scale)
             for place, row in enumerate(result.rows):
-                _draw(axes, result, row, place, by_time=column == 0, loss=number == len(heights) - 1)
+                _draw(axes, result, row, place, by_time=column == 0, loss=is_last)
     bottom = top + len(heights) * tall + (len(heights) - 1) * _BETWEEN
     for column, said in enumerate(("simulated time", f"steps of {_samples(result)}")):
         middle = left + column * (width + _ASIDE) + width / 2

@@ -32,7 +32,7 @@ from simpar.study.compare import as_scenario
 from simpar.study.training import Task, task_of
 from simpar.trace import Trace
 
-POINTS_AN_EPOCH = 4
+POINTS_AN_EPOCH = 3
 """Tests an epoch, where a step is not longer than that."""
 
 MOST_POINTS = 400

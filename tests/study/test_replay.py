@@ -46,10 +46,6 @@ def digits():
     return run
 
 
-def with_one_server(workers, batch=32):
-    return {"cluster__workers": workers, "model__batch": batch}
-
-
 @pytest.mark.parametrize(("workers", "learns"), [(1, True), (5, True), (17, False), (65, False)])
 def test_a_few_stale_updates_do_no_harm_and_many_are_fatal(digits, workers, learns):
     """Of batches of 32 at a rate of 0.2, gradients that miss 4 updates learn, those that miss 16 do not.
@@ -57,7 +53,8 @@ def test_a_few_stale_updates_do_no_harm_and_many_are_fatal(digits, workers, lear
     Of the same net with gradients that were simply put off by so many updates, in plain NumPy, 95 %, 13 % and
     11 % are right after 12 epochs.
     """
-    row = digits("ps-async", **with_one_server(workers))["ps-async"]
+    alone = {"strategies": "[ps-async]", "cluster__workers": workers, "model__batch": 32}
+    row = digits("ps-async", **alone)["ps-async"]
     if workers > 1:
         assert row.staleness.mean == pytest.approx(workers - 1, rel=0.02)
     assert (row.accuracy >= 0.9) == learns
