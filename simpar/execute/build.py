@@ -10,15 +10,16 @@ Start with :func:`model_of`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from simpar.errors import EngineError
 from simpar.execute import kernels
 from simpar.execute.kernels import Array
 from simpar.execute.model import DATA, Add, Attention, Embedding, Gelu, LayerNorm, Linear, Model, Operation
 
-if TYPE_CHECKING:
-    from simpar.workload.layers import Layer, Workload
+Layer = Any
+Workload = Any
+"""Those of :mod:`simpar.workload.layers`; only their attributes are read here."""
 
 Loss = Callable[[Array, Array], tuple[Array, Array]]
 
@@ -39,7 +40,7 @@ def input_features(workload: Workload) -> int | None:
     first = workload.layers[0]
     if first.kind != "linear" or len(first.tensors) != 2:
         return None
-    return first.tensors[0].elements // first.tensors[1].elements
+    return int(first.tensors[0].elements // first.tensors[1].elements)
 
 
 class _Shapes:
@@ -72,7 +73,7 @@ class _Shapes:
 
     def _read(self, layer: Layer) -> int:
         """Return the features that a layer reads."""
-        return self.features[layer.inputs[0]]
+        return int(self.features[layer.inputs[0]])
 
     def _linear(self, index: int, layer: Layer) -> Operation:
         if not layer.tensors:

@@ -23,14 +23,14 @@ Array = Any
 """An array of NumPy, CuPy or another array-API namespace."""
 
 Gemm = Callable[..., Array]
-"""A matrix product: ``gemm(a, b, out=None)`` for a (m, k) and b (k, n)."""
+"""A matrix product: ``gemm(a, b, out=None)`` for a (..., m, k) and b (..., k, n)."""
 
 NORM_EPSILON = 1e-5
 """What is added to a variance before its root is taken; PyTorch's default."""
 
 
 def gemm(a: Array, b: Array, out: Array | None = None) -> Array:
-    """Return the matrix product of *a* (m, k) and *b* (k, n), into *out* (m, n) where it is given."""
+    """Return the products of matrices *a* (..., m, k) and *b* (..., k, n), into *out* where it is given."""
     return into(array_namespace(a, b).matmul, a, b, out=out)
 
 
@@ -159,7 +159,7 @@ def softmax(x: Array) -> Array:
 
 
 def attention(
-    qkv: Array, heads: int, kv_heads: int, causal: bool
+    qkv: Array, heads: int, kv_heads: int, causal: bool, gemm: Gemm = gemm
 ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
     """Return what tokens gather from each other, (samples, tokens, heads x d), and (q, k, v, shares).
 
@@ -179,18 +179,18 @@ def attention(
     q = xp.reshape(parts[:, :heads, :, :], (samples, kv_heads, group, tokens, width))
     k = parts[:, heads : heads + kv_heads, :, :][:, :, None, :, :]
     v = parts[:, heads + kv_heads :, :, :][:, :, None, :, :]
-    scores = xp.matmul(q, xp.matrix_transpose(k)) / math.sqrt(width)
+    scores = gemm(q, xp.matrix_transpose(k)) / math.sqrt(width)
     if causal:
         place = xp.arange(tokens)
         seen = place[:, None] >= place[None, :]
         scores = xp.where(seen, scores, xp.full_like(scores, -math.inf))
     shares = softmax(scores)
-    gathered = xp.reshape(xp.matmul(shares, v), (samples, heads, tokens, width))
+    gathered = xp.reshape(gemm(shares, v), (samples, heads, tokens, width))
     y = xp.reshape(xp.permute_dims(gathered, (0, 2, 1, 3)), (samples, tokens, heads * width))
     return y, (q, k, v, shares)
 
 
-def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array) -> Array:
+def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array, gemm: Gemm = gemm) -> Array:
     """Return the gradient of *qkv* of :func:`attention`."""
     q, k, v, shares = saved
     xp = array_namespace(q, dy)
@@ -198,11 +198,11 @@ def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array) -> A
     heads = kv_heads * group
     d = xp.permute_dims(xp.reshape(dy, (samples, tokens, heads, width)), (0, 2, 1, 3))
     d = xp.reshape(d, q.shape)
-    dv = xp.sum(xp.matmul(xp.matrix_transpose(shares), d), axis=2)
-    ds = xp.matmul(d, xp.matrix_transpose(v))
+    dv = xp.sum(gemm(xp.matrix_transpose(shares), d), axis=2)
+    ds = gemm(d, xp.matrix_transpose(v))
     ds = shares * (ds - xp.sum(ds * shares, axis=-1, keepdims=True)) / math.sqrt(width)
-    dq = xp.reshape(xp.matmul(ds, k), (samples, heads, tokens, width))
-    dk = xp.sum(xp.matmul(xp.matrix_transpose(ds), q), axis=2)
+    dq = xp.reshape(gemm(ds, k), (samples, heads, tokens, width))
+    dk = xp.sum(gemm(xp.matrix_transpose(ds), q), axis=2)
     parts = xp.permute_dims(xp.concat([dq, dk, dv], axis=1), (0, 2, 1, 3))
     return xp.reshape(parts, (samples, tokens, (heads + 2 * kv_heads) * width))
 
@@ -211,11 +211,14 @@ def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array) -> A
 
 
 def cross_entropy(scores: Array, targets: Array) -> tuple[Array, Array]:
-    """Return ``-log softmax(scores)[target]`` summed over all rows, and the gradient of *scores*.
+    """Return ``-log softmax(scores)[target]`` summed over samples, and the gradient of *scores*.
+
+    Of a sample that is several tokens, the mean of theirs counts: so the same learning rate suits sequences
+    of any length.
 
     Args:
-        scores: (..., classes).
-        targets: the class of each row, integers (...).
+        scores: (samples, classes) or (samples, tokens, classes).
+        targets: the class of each, integers (samples,) or (samples, tokens).
     """
     xp = array_namespace(scores)
     classes = scores.shape[-1]
@@ -223,7 +226,8 @@ def cross_entropy(scores: Array, targets: Array) -> tuple[Array, Array]:
     logs = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
     wanted = xp.asarray(targets, device=getattr(scores, "device", None))[..., None]
     hot = xp.astype(wanted == xp.arange(classes, dtype=wanted.dtype), scores.dtype)
-    return -xp.sum(logs * hot), xp.exp(logs) - hot
+    tokens = math.prod(scores.shape[1:-1])
+    return -xp.sum(logs * hot) / tokens, (xp.exp(logs) - hot) / tokens
 
 
 def squared_error(y: Array, targets: Array) -> tuple[Array, Array]:

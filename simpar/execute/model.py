@@ -136,13 +136,13 @@ class Attention(Operation):
 
     def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
         """Return the output, and what the way back needs."""
-        return kernels.attention(inputs[0], self.heads, self.kv_heads, self.causal)
+        return kernels.attention(inputs[0], self.heads, self.kv_heads, self.causal, gemm)
 
     def backward(
         self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
     ) -> tuple[list[Array | None], list[Array]]:
         """Return the gradients of the inputs and of the parameters."""
-        return [kernels.attention_backward(saved, dy)], []
+        return [kernels.attention_backward(saved, dy, gemm)], []
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ class Momentum:
 
     def step(self, parameters: Array, gradient: Array) -> Array:
         """Return the parameters after one more step."""
-        self.velocity = gradient if self.velocity is None else self.momentum * self.velocity + gradient
+        # A new array each time: whoever gave the gradient may use its memory again.
+        self.velocity = self.momentum * (0.0 if self.velocity is None else self.velocity) + gradient
         return parameters - self.rate * self.velocity
 
 

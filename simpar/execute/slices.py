@@ -1,7 +1,7 @@
 """Slices of work, of models and of parameters: how they are cut, and joined again.
 
 Cutting and joining are inverse to each other, to the last bit, whatever the sizes: parts differ by at most
-one where a size does not divide (:func:`simpar.workload.splitting.balanced`). Columns and rows are cut as in
+one where a size does not divide, as the records and layers of a scenario do. Columns and rows are cut as in
 Megatron-LM (Shoeybi et al., arXiv:1909.08053, section 3): the outputs of a layer cut by columns are parts of
 the whole's, those of one cut by rows are summed.
 """
@@ -9,12 +9,10 @@ the whole's, those of one cut by rows are summed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
-
-from simpar.workload.splitting import balanced
 
 Array = Any
 
@@ -34,7 +32,9 @@ def bounds(size: int, parts: int) -> list[tuple[int, int]]:
     >>> bounds(7, 3)
     [(0, 3), (3, 5), (5, 7)]
     """
-    return list(pairwise([0, *accumulate(balanced(size, parts))]))
+    least, longer = divmod(size, parts)
+    ends = [least * part + min(part, longer) for part in range(parts + 1)]
+    return list(pairwise(ends))
 
 
 def cut(x: Array, parts: int, axis: int = 0) -> list[Array]:

@@ -56,6 +56,8 @@ def check(program: Program) -> list[Problem]:
     check_rings(program, say)
     if found and (program.joins or program.batches or program.rings):
         return found  # a batch or a ring may name tasks that do not exist
+    if not found:
+        _check_sums(program, say)
     _check_order(program, say)
     _check_messages(program, say)
     return found
@@ -146,6 +148,37 @@ def _check_resources(program: Program, say: Say) -> None:
                 say(name, "occupies a channel for no time", "no resource, and the latency as a lag")
         elif task not in program.durations and program.seconds[task] < SHORTEST_S:
             say(name, f"occupies {program.resources[r].name} for no time", "no resource, or 1 ps and more")
+
+
+def _check_sums(program: Program, say: Say) -> None:
+    """Say which task or edge could let the run's times, or its bytes, grow beyond what a float can hold.
+
+    A run takes no longer than all that it does one after the other, all messages over the slowest link, whose
+    rate all channels share.
+    """
+    steps = len(program) + program.folded + len(program.source)
+    slowest = min((link.bytes_per_s for link in program.links), default=1.0)
+    longest_s, lag_s = program.seconds + program.overhead + program.latency, program.lag.copy()
+    for column, varying in ((longest_s, program.durations), (lag_s, program.lags)):
+        for index, values in varying.items():
+            column[index] = max(column[index], values.max())
+    for ring in program.rings:
+        longest_s[ring.exits[0]] += max(ring.summed_s) + max(ring.copied_s)
+    for node, batch in program.batches.items():
+        longest_s[node] += batch.timeout_s
+    with np.errstate(over="ignore"):
+        sent = program.sent_bytes.copy()
+        for task, values in program.stretch.items():
+            sent[task] *= max(1.0, values.max())
+        longest_s += np.maximum(sent, sent * len(program.resources) / slowest)
+        most = longest_s.max(initial=0.0) + lag_s.max(initial=0.0)
+        whole = most * min(steps * program.iterations, 10**18)
+    if np.isfinite(whole):
+        return
+    named = program.tasks[longest_s.argmax()]
+    if lag_s.max(initial=0.0) > longest_s.max(initial=0.0):
+        named = _arrow(program, int(lag_s.argmax()))
+    say(named, "takes so long, or sends so much, that the times of the run could overflow", "far less")
 
 
 def _suspects(program: Program) -> NDArray[np.int64]:

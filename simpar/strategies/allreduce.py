@@ -230,7 +230,7 @@ def _buffers(setting: Setting, reduced: list[Bucket], overlap: bool) -> float:
 def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
     """Add the messages of one ring and return, by worker, what its end waits for."""
     workers, itemsize = len(ready), star.setting.workload.dtype_bytes
-    chunks = [elements * itemsize for elements in balanced(bucket.elements, workers)]
+    chunks = [float(elements * itemsize) for elements in balanced(bucket.elements, workers)]
     have = _entries(star, number, ready)
     received: list[int] = []
     for step in range(2 * (workers - 1)):
@@ -247,7 +247,7 @@ def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> li
                 Op(message_kind(step, workers), worker=worker, peer=to, part=number, step=step, key=chunk),
                 worker,
                 to,
-                float(chunks[chunk]),
+                chunks[chunk],
                 after,
                 after_s=_after_s(star, chunks[chunk], step, workers),
             )

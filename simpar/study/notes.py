@@ -5,9 +5,11 @@ A setting that changed no number is said here, and so is what makes a row differ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from simpar.hardware import Cluster, load_instances
 from simpar.program import Program
-from simpar.result import Measured
+from simpar.result import Measured, Row
 from simpar.result.labels import memory_parts, size
 from simpar.scenario import IntraSpec, NetworkSpec, Scenario
 from simpar.scenario.variation import DISTRIBUTED
@@ -155,6 +157,18 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
         f"{setting.strategy.name} does not fit: it needs {spell(meta['memory_bytes'], 'size')}{whose} and "
         f"the device has {size(limit)} ({memory_parts(meta['memory'])}{kept})"
     ]
+
+
+def of_engine(rows: Sequence[Row]) -> list[str]:
+    """Return what is out of the ordinary with the engines that simulated *rows*, each once."""
+    said = []
+    if any(row.engine == "reference" for row in rows):
+        said.append(
+            "simulated by the reference engine, as run.engine asks: the compiled one gives the same answer "
+            "to the last bit, sooner"
+        )
+    traces = [row.measured.trace for row in rows if row.measured is not None]
+    return said + list(dict.fromkeys(trace.note for trace in traces if trace.note))
 
 
 def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> list[str]:

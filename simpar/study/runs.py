@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem, SimparError
+from simpar.program.collecting import uncollected
 from simpar.scenario import Scenario, change
 from simpar.study.axes import OPTION
 from simpar.study.compare import compare_each
@@ -125,7 +126,11 @@ def simulate_point(packed: bytes, changes: Mapping[str, Any]) -> dict[str, Any]:
         packed: a pickled scenario.
         changes: settings to change in it first, by path.
     """
-    scenario = _unpacked(packed)
+    with uncollected():
+        return _simulated(_unpacked(packed), changes)
+
+
+def _simulated(scenario: Scenario, changes: Mapping[str, Any]) -> dict[str, Any]:
     comparison, refused, problems, broken = None, {}, [], False
     names = [strategy.name for strategy in scenario.strategies]
     try:

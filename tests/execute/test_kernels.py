@@ -97,6 +97,10 @@ def test_all_matrix_products_go_through_the_hook():
     kernels.linear_backward(x, weight, dy, gemm=gemm)
     assert asked == [((6, 4), (4, 5)), ((6, 5), (5, 4)), ((5, 6), (6, 4))]
     asked.clear()
+    y, saved = kernels.attention(draw(2, 3, 8), 2, 1, True, gemm)
+    kernels.attention_backward(saved, y, gemm)
+    assert len(asked) == 6
+    asked.clear()
     images, filters = draw(2, 3, 5, 5), draw(4, 3, 3, 3)
     y, rows = conv.convolution(images, filters, None, gemm=gemm)
     conv.convolution_backward(images.shape, rows, filters, y, has_bias=False, gemm=gemm)
@@ -284,3 +288,10 @@ def test_batch_norm_of_slices_is_that_of_the_whole_only_with_its_statistics():
     value = lambda moved: (conv.batch_norm(moved, weight, bias, given)[0] * dy).sum()  # noqa: E731
     dx = conv.batch_norm_backward(saved, weight, dy, own=False)[0]
     assert dx == pytest.approx(differences(value, x), rel=1e-6, abs=1e-8)
+
+
+def test_of_a_sequence_the_mean_over_its_tokens_counts(xp):
+    """So that of scores which tell nothing it is the log of the number of classes, however long it is."""
+    value, slope = kernels.cross_entropy(xp.zeros((3, 8, 11)), xp.zeros((3, 8), dtype=xp.int64))
+    assert float(value) == pytest.approx(3 * math.log(11))
+    assert plain(slope)[0, 0] == pytest.approx(np.array([1 / 11 - 1] + [1 / 11] * 10) / 8)

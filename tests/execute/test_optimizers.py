@@ -28,6 +28,19 @@ def test_momentum_remembers_a_share_of_the_last_step():
     assert run(Momentum(0.1)) == pytest.approx(3.0 - 0.1 * (0.5 - 0.55 + 1.505))
 
 
+@pytest.mark.parametrize("optimizer", [Momentum, Adam])
+def test_memory_of_a_gradient_may_be_used_again(optimizer):
+    found = []
+    for reused in (True, False):
+        state, w, gradient = optimizer(0.1), np.array([3.0]), np.zeros(1)
+        for value in GRADIENTS:
+            if reused:
+                gradient[:] = value
+            w = state.step(w, gradient if reused else np.array([value]))
+        found.append(w.item())
+    assert found[0] == found[1]
+
+
 def test_adam_follows_its_algorithm():
     w, m, v = 3.0, 0.0, 0.0
     for t, g in enumerate(GRADIENTS, 1):

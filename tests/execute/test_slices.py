@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from simpar.execute import kernels, slices
 from simpar.execute.optimizers import OPTIMIZERS
 from simpar.workload.placement import POLICIES, place
+from simpar.workload.splitting import balanced
 
 PARTS = range(1, 9)
 
@@ -26,6 +27,11 @@ def test_joining_is_the_inverse_of_cutting(size, parts, axis):
     sizes = [part.shape[axis] for part in found]
     assert max(sizes) - min(sizes) <= 1
     assert np.array_equal(slices.join(found, axis), x)
+
+
+@given(st.integers(0, 40), st.integers(1, 8))
+def test_parts_are_as_long_as_those_of_a_scenario(size, parts):
+    assert [end - begin for begin, end in slices.bounds(size, parts)] == balanced(size, parts)
 
 
 @given(st.lists(st.integers(), max_size=20), st.integers(1, 8))
