@@ -78,11 +78,11 @@ class Point:
     samples: float
     """Samples that the parameters have learned from."""
     loss: float
-    """Mean loss of the targets that were held back for the test."""
+    """Mean loss of the samples that were held back for the test."""
     accuracy: float | None
     """Share of them that is classified rightly; None where nothing is classified."""
     training_loss: float | None
-    """Mean loss of the targets trained on since the point before; None at the beginning."""
+    """Mean loss of the samples trained on since the point before; None at the beginning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -398,8 +398,8 @@ class _Replay:
         value, _ = self.model.loss(y, targets)
         new = self._losses[self._told :]
         self._told = len(self._losses)
-        count = sum(one.samples for one in new) * (targets.size // len(targets))
-        loss = float(value) / targets.size
+        count = sum(one.samples for one in new)
+        loss = float(value) / len(targets)
         if not math.isfinite(loss):
             raise EngineError(f"the loss of the test at {time_s:.6g} s is {loss}: training diverges")
         self._points.append(

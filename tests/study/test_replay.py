@@ -167,6 +167,45 @@ def test_only_the_first_records_are_trained_on_where_fewer_are_asked_for():
     assert result["ps-sync"].samples == 30
 
 
+def test_a_transformer_learns_the_same_whichever_way_it_is_cut():
+    """Cuts go through blocks, where what is added again crosses them, too."""
+    scenario = {
+        "name": "text",
+        "model": {
+            "preset": "gpt",
+            "shape": {
+                "layers": 2,
+                "hidden": 16,
+                "heads": 2,
+                "vocab": data_sets.characters().outputs,
+                "positions": 32,
+                "tied": False,
+            },
+            "seq": 32,
+            "batch": 4,
+            "optimizer": "adam",
+            "learning_rate": 0.01,
+            "dtype": "float64",
+        },
+        "data": {"set": "characters", "records": 96},
+        "cluster": {"workers": 3, "device": {"flops": "1 GFLOP/s"}},
+        "network": {"bandwidth": "100 MB/s"},
+        "strategies": [
+            "single",
+            {"ps-sync": {"servers": 2, "overlap": True}},
+            {"allreduce": {"overlap": True, "bucket": "8 kB"}},
+            {"pipeline": {"stages": 3, "microbatches": 5}},
+            {"pipeline": {"stages": 3, "schedule": "1f1b"}},
+        ],
+        "run": {"epochs": 2},
+    }
+    alone, *others = replay(scenario).rows
+    assert alone.loss < 0.9 * alone.points[0].loss
+    for row in others:
+        assert row.loss == pytest.approx(alone.loss, rel=1e-9)
+        assert row.accuracy == alone.accuracy
+
+
 # -- refused -----------------------------------------------------------------------------------------
 
 
