@@ -64,6 +64,8 @@ class Bucket:
     layers: tuple[int, int]
     """The backward of these layers, half-open, is what it waits for beyond the bucket before."""
     elements: int
+    tensors: tuple[int, ...]
+    """In the model's order counted, in the order of the bucket."""
 
 
 def buckets(setting: Setting, size_bytes: float) -> tuple[list[Bucket], int]:
@@ -74,15 +76,19 @@ def buckets(setting: Setting, size_bytes: float) -> tuple[list[Bucket], int]:
     workload = setting.workload
     found: list[Bucket] = []
     top, elements = len(workload.layers), 0
+    inside: list[int] = []
+    number = sum(len(layer.tensors) for layer in workload.layers)
     for index in reversed(range(len(workload.layers))):
         for tensor in reversed(workload.layers[index].tensors):
+            number -= 1
+            inside.append(number)
             elements += tensor.elements
             if elements * workload.dtype_bytes >= size_bytes:
-                found.append(Bucket((index, top), elements))
-                top, elements = index, 0
+                found.append(Bucket((index, top), elements, tuple(inside)))
+                top, elements, inside = index, 0, []
     if elements:
         lowest = next(index for index, layer in enumerate(workload.layers) if layer.tensors)
-        found.append(Bucket((lowest, top), elements))
+        found.append(Bucket((lowest, top), elements, tuple(inside)))
         top = lowest
     return found, top
 
@@ -207,6 +213,7 @@ def build(setting: Setting) -> Program:
         ),
         algorithm=options.algorithm,
         overlap=options.overlap,
+        buckets=[list(bucket.tensors) for bucket in reduced],
         bucket_bytes=[bucket.elements * workload.dtype_bytes for bucket in reduced],
         collectives=setting.scenario.run.collectives,
     )
@@ -309,6 +316,7 @@ def _rounds(
         # Both ends must be through with the round before: a large message waits for its receiver to ask.
         through: list[list[int]] = [[] for _ in ready]
         for worker, to, (begin, end) in sent:
+            star.begins.append(begin)
             _, arrived = star.send(
                 f"w{worker}.{kind}.b{number}.s{step}.w{to}",
                 Op(kind, worker=worker, peer=to, part=number, step=step),

@@ -181,6 +181,9 @@ class Star:
             setting.iterations if iterations is None else iterations,
             network.sharing if network else "fair",
         )
+        self.begins: list[int] = []
+        """Of each message of collectives whose ``key`` is no chunk of the whole bucket, in the order of the
+        tasks: the first element of its bucket that it carries."""
 
     def device(self, worker: int) -> int:
         """Return the resource on which *worker* computes."""
@@ -366,7 +369,11 @@ class Star:
         memory: Memory,
         **facts: Any,
     ) -> Program:
-        """Return the program, with what reports must know of it.
+        """Return the program, with what reports and those who run it must know of it.
+
+        For those who run it, ``batch`` and ``global_batch`` are the samples of a worker and of all workers
+        together in an iteration, ``dtype_bytes`` the bytes of one element, ``begins`` as :class:`Star` has
+        them.
 
         Args:
             clock: ``sync`` where a step ends when the last of *updates* has ended in an iteration,
@@ -388,6 +395,10 @@ class Star:
                 "memory_bytes": memory.total,
                 "memory": memory.to_dict(),
                 "sharing": self.builder.sharing,
+                "batch": setting.workload.batch,
+                "global_batch": setting.cluster.workers * setting.workload.batch,
+                "dtype_bytes": setting.workload.dtype_bytes,
+                **({"begins": self.begins} if self.begins else {}),
                 **facts,
             }
         )

@@ -437,7 +437,11 @@ class Servers:
         return self.star.program(clock=clock, updates=updates, **(self.facts() | facts))
 
     def facts(self) -> dict[str, Any]:
-        """Return what reports must know: memory, loads by server, the fullest server's largest tensor."""
+        """Return what reports must know: memory, loads by server, the fullest server's largest tensor.
+
+        For those who run it, ``slices`` are columns of the placement: the runs of elements of each tensor,
+        counted in the model's order, that each server holds. A ``key`` is a row of them.
+        """
         workload = self.setting.workload
         fullest = self.loads.index(max(self.loads)) if self.loads else -1
         held = [piece for piece in self.slices if piece.server == fullest]
@@ -455,6 +459,12 @@ class Servers:
             **({"priority": True} if self.by_priority else {}),
             **({"colocate": True} if self.options.colocate else {}),
             **({"local_merge": True, "pushers": len(self.pushers)} if self.options.local_merge else {}),
+            "slices": {
+                "tensor": [piece.tensor for piece in self.slices],
+                "server": [piece.server for piece in self.slices],
+                "start": [piece.start for piece in self.slices],
+                "elements": [piece.elements for piece in self.slices],
+            },
             "server_loads_bytes": self.loads,
             "server_memory_bytes": [self._server_memory(server).total for server in range(len(self.loads))],
             "fullest_server": fullest,

@@ -222,6 +222,8 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
         no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
     said += _of_operations(scenario, compiled)
+    if trained := _only_trained(scenario):
+        no_effect(trained, "nothing is trained here (simpar replay does)")
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.prices or scenario.cluster.instance is not None:
@@ -242,6 +244,13 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             f"proportion to batch {workload.batch}"
         )
     return said
+
+
+def _only_trained(scenario: Scenario) -> str:
+    """Return the settings that only a replay takes, in a few words; '' where there are none."""
+    sections = {"data.set": scenario.data, "model.learning_rate": scenario.model, "run.epochs": scenario.run}
+    given = [path for path, one in sections.items() if path.partition(".")[2] in one.model_fields_set]
+    return " and ".join([", ".join(given[:-1]), given[-1]] if given[1:] else given)
 
 
 def _settled_at_once(setting: Setting) -> bool:
