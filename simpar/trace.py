@@ -23,7 +23,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,8 @@ class Trace:
     """Of the whole run, whatever rows were kept."""
     note: str = ""
     """What whoever reads the figures should know of the engine; empty as a rule."""
+    engine_why: str = ""
+    """Why that engine ran, in few words."""
 
     def __len__(self) -> int:
         """Return the number of instances."""
@@ -240,7 +242,12 @@ class Token(NamedTuple):
     """Seconds between its arrival and the readiness: of a batch that waited for its timer."""
 
 
-Columns = tuple[list[int], list[int], list[int], list[float], list[float], list[int]]
+Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float], Sequence[float], Sequence[int]]
+
+
+def _view(column: NDArray[Any]) -> Any:
+    """Return *column* as something that gives plain Python figures."""
+    return np.ascontiguousarray(column).data
 
 
 class Walk:
@@ -256,18 +263,19 @@ class Walk:
         # Ties between tokens that arrived last go to the lowest rank: the first in this order.
         self._into = [sorted(edges) for edges in into]
         self._row = trace.row
-        self.start_s: list[float] = trace.start_s.tolist()
-        self.end_s: list[float] = trace.end_s.tolist()
-        # Single figures are read from lists: from arrays that takes ten times as long.
         self.causes = [cause_of(program, task) for task in range(len(program))]
         self.owners = [owner(program, task) for task in range(len(program))]
+        # Single figures are read from views: from arrays that takes three times as long, and lists of figures
+        # take six times the memory.
+        self.start_s: Sequence[float] = _view(trace.start_s)
+        self.end_s: Sequence[float] = _view(trace.end_s)
         self.columns: Columns = (
-            trace.task.tolist(),
-            trace.iteration.tolist(),
-            trace.resource.tolist(),
-            trace.ready_s.tolist(),
-            trace.free_s.tolist(),
-            trace.before_on_resource.tolist(),
+            _view(trace.task),
+            _view(trace.iteration),
+            _view(trace.resource),
+            _view(trace.ready_s),
+            _view(trace.free_s),
+            _view(trace.before_on_resource),
         )
         self.exits = frozenset(task for ring in program.rings for task in ring.exits)
         self._ring_origins: dict[tuple[int, int], Origins] = {}

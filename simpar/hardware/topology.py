@@ -78,7 +78,7 @@ class Graph:
             for source, target in ((one, other), (other, one)):
                 self._rate[source, target] = rate
                 neighbours.setdefault(source, []).append(target)
-        self._neighbours = {node: sorted(near, key=by_name) for node, near in neighbours.items()}
+        self._neighbours = neighbours
         self._hops: dict[str, dict[str, int]] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -119,7 +119,7 @@ class Graph:
         hops, node = self.hops_to(target), source
         found = []
         for left in range(hops[source] - 1, -1, -1):
-            near = next(near for near in self._neighbours[node] if hops[near] == left)
+            near = min((near for near in self._neighbours[node] if hops[near] == left), key=by_name)
             found.append((f"{node}>{near}", self._rate[node, near]))
             node = near
         return tuple(found)

@@ -289,7 +289,7 @@ class Program:
             "links": [asdict(link) for link in self.links],
             "resources": [asdict(resource) for resource in self.resources],
             "tasks": list(self.tasks),
-            "ops": [asdict(op) for op in self.ops],
+            "ops": [op._asdict() for op in self.ops],
             "meta": dict(self.meta),
         }
 

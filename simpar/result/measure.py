@@ -269,11 +269,11 @@ class Measured:
             rows = np.flatnonzero((trace.resource == device) & (trace.end_s > self.since_s))
             rows = rows[np.argsort(trace.start_s[rows], kind="stable")]
             rows = rows[trace.start_s[rows] < self.until_s]
-            at = self.since_s
-            for row in rows.tolist():
-                segments += self._gap(at, float(trace.start_s[row]), row)
-                at = max(at, float(trace.end_s[row]))
-            segments += self._gap(at, self.until_s, self._ending(device))
+            starts = trace.start_s[rows]
+            free = np.maximum.accumulate(np.append(self.since_s, trace.end_s[rows]))
+            for place in np.flatnonzero(starts > free[:-1]).tolist():
+                segments += self._gap(float(free[place]), float(starts[place]), int(rows[place]))
+            segments += self._gap(float(free[-1]), self.until_s, self._ending(device))
         return segments
 
     def _gap(self, begin: float, end: float, row: int) -> list[Segment]:

@@ -35,7 +35,7 @@ from simpy.events import NORMAL, Event, Timeout
 
 from simpar.errors import EngineError
 from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
-from simpar.simulate.collecting import uncollected
+from simpar.program.collecting import uncollected
 from simpar.simulate.network import FairNetwork
 from simpar.simulate.nodes import Gathering, log
 from simpar.simulate.rings import of_template

@@ -156,13 +156,15 @@ def _ranked(scenario: Scenario, compiled: list[tuple[Setting, Program]], rows: l
     )
     ranked = [replace(row, rank=rank) for rank, row in enumerate(order, 1)]
     engines = {row.engine for row in ranked if row.engine} or {"none"}
+    whys = {row.engine_why for row in ranked if row.engine_why}
     return Comparison(
         scenario.name,
         scenario.run.seed,
         " and ".join(sorted(engines)),
         ranked,
         _facts(compiled[0][0]),
-        notes.of_scenario(scenario, compiled),
+        notes.of_scenario(scenario, compiled) + notes.of_engine(rows),
+        " and ".join(sorted(whys)),
     )
 
 
@@ -201,6 +203,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         resources=tuple(measured.uses),
         intervals=intervals,
         engine=measured.trace.engine,
+        engine_why=measured.trace.engine_why,
         notes=tuple(notes.of_strategy(setting, measured)),
         measured=measured,
     )
@@ -380,4 +383,7 @@ def explain(
     if row.measured is None:
         raise FitError([scenario.problem(f"strategies[{chosen.index}]", row.notes[0])])
     window = row.measured.median_window
-    return Explanation(setting, replace(row, rank=1), window, row.measured.path(window))
+    path = row.measured.path(window)
+    return Explanation(
+        setting, replace(row, rank=1, notes=(*row.notes, *notes.of_engine([row]))), window, path
+    )

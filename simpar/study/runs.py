@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem, SimparError
+from simpar.program.collecting import uncollected
 from simpar.scenario import Scenario, change
-from simpar.simulate.collecting import uncollected
 from simpar.study.alike import Alike
 from simpar.study.axes import OPTION
 from simpar.study.compare import compare_each

@@ -266,7 +266,8 @@ def source_digest() -> str:
     folder = Path(simpar.__file__).parent
     found = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.suffix != ".pyc":
+        # Compiled code is kept beside the source, by Python and by numba, and says nothing more.
+        if file.is_file() and "__pycache__" not in file.parts:
             content = file.read_bytes()
             found.update(f"{file.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
             found.update(content)

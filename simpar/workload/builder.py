@@ -166,7 +166,9 @@ class Builder:
         if rest:
             raise ValueError(f"{name}: {features} features are not {heads} + 2 x {kv_heads} equal heads")
         flops = 4.0 * tokens * tokens * heads * width
-        return self._add(name, "attention", (tokens, heads * width), (qkv,), (), flops)
+        return self._add(
+            name, "attention", (tokens, heads * width), (qkv,), (), flops, heads=(heads, kv_heads)
+        )
 
     def activation(self, name: str, x: Output, *, gated: bool = False) -> Output:
         """Add a function of each element whose input must be kept; *gated* halves the features."""
@@ -247,6 +249,7 @@ class Builder:
         reads: tuple[Output, ...],
         tensors: tuple[Tensor, ...] = (),
         forward_flops: float = 0.0,
+        heads: tuple[int, int] | None = None,
     ) -> Output:
         self._layers.append(
             Layer(
@@ -257,6 +260,7 @@ class Builder:
                 tensors=tensors,
                 activation_bytes=float(prod(shape) * self._dtype_bytes),
                 inputs=tuple(sorted({x.layer for x in reads if x.layer != _DATA})),
+                heads=heads,
             )
         )
         return Output(shape, len(self._layers) - 1)

@@ -10,7 +10,7 @@ Layers stand in topological order: a layer reads only layers before it. Reading 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DTYPE_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of one element."""
@@ -57,6 +57,9 @@ class Layer:
 
     backward_s: float | None = None
     """Measured seconds, backward, likewise."""
+
+    heads: tuple[int, int] | None = field(default=None, compare=False)
+    """Of attention, its heads and those of its keys and values; costs do not depend on them any more."""
 
     @property
     def parameters(self) -> int:

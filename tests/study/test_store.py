@@ -198,3 +198,17 @@ def test_a_study_that_is_all_there_checks_no_value_again(scene, tmp_path, monkey
     assert simpar.whatif(scenario, vary, store=tmp_path / "x.sqlite").to_dict() == first.to_dict()
     with pytest.raises(pytest.fail.Exception):
         simpar.whatif(scenario, vary, store=None)
+
+
+def test_compiled_code_beside_the_source_makes_no_other_version(tmp_path, monkeypatch):
+    """Python and numba keep theirs there, whenever something is run for the first time."""
+    package = tmp_path / "simpar"
+    (package / "__pycache__").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(stores.simpar, "__file__", str(package / "__init__.py"))
+    digest = stores.source_digest.__wrapped__
+    before = digest()
+    (package / "__pycache__" / "loop.run-1.py311.nbi").write_bytes(b"compiled")
+    assert digest() == before
+    (package / "more.py").write_text("")
+    assert digest() != before

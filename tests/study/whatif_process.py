@@ -20,15 +20,19 @@ def command(store, *more):
 
 
 def rows(store):
-    """Return the keys that a store holds; none where there is no store yet."""
-    try:
-        connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=10)
-    except sqlite3.OperationalError:
+    """Return the keys that a store holds; none where there is no store yet.
+
+    Whoever was killed while it wrote has left a journal, which a connection that may only read cannot undo.
+    """
+    if not store.exists():
         return set()
+    connection = sqlite3.connect(store, timeout=10)
     try:
         return {key for (key,) in connection.execute("SELECT key FROM runs")}
-    except sqlite3.OperationalError:
-        return set()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return set()
+        raise
     finally:
         connection.close()
 
