@@ -5,6 +5,7 @@ where its instances come in the order in which it serves them anyway:
 
 * one task uses it, whose instances become ready in the order of iterations; or
 * all its tasks wait for one token, at distance 0 and with the same lag, from tasks of one FIFO resource; or
+* each of its tasks waits for one token of the same FIFO resource, and for tasks that take no time; or
 * each of its tasks waits, over others, for the one before it, and the first for the last of the iteration
   before.
 
@@ -347,6 +348,9 @@ class Layout:
             if len(there)
             else several
         )
+        passed_on = several & ~fed
+        passed_on[passed_on] = self._is_passed_on(there[passed_on])
+        fed |= passed_on
         direct[mine[np.isin(on[mine], there[fed])]] = 1
         updates = set(program.batch_of_update)
         # Where nothing waits for the first in its own iteration, the second does not.
@@ -357,6 +361,29 @@ class Layout:
             if not updates.intersection(here.tolist()) and self._is_chain(here):
                 direct[here] = 1
         return direct
+
+    def _is_passed_on(self, resources: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say of *resources* whether all that comes to them from others comes from one, and in its order.
+
+        Each of their tasks waits for one token of that resource at most, and for others without one, as the
+        messages of a ring do.
+        """
+        program = self.program
+        on = program.resource.astype(np.int64)
+        asked = np.zeros(self.resources + 1, dtype=np.bool_)
+        asked[resources] = True
+        edges = np.flatnonzero(asked[on[program.target]] & (on[program.source] >= 0))
+        source, target = on[program.source[edges]], on[program.target[edges]]
+        least, most = np.full(self.resources, self.resources), np.full(self.resources, -1)
+        np.minimum.at(least, target, source)
+        np.maximum.at(most, target, source)
+        twice = np.bincount(program.target[edges], minlength=len(program)) > 1
+        loose = np.zeros(self.resources + 1, dtype=np.bool_)
+        loose[on[twice | self.loose]] = True
+        fifo = (self.serves == places.FIFO) | (self.serves == places.LONE)
+        found: NDArray[np.bool_] = (least == most) & ~loose[:-1] & fifo
+        found[found] = fifo[most[found]]
+        return found[resources]
 
     def _only(self, direct: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return, by edge, whether it is all that its target waits for, and how that is looked at."""
