@@ -164,6 +164,21 @@ def test_a_value_that_was_changed_or_is_another_key_s_is_not_there(tmp_path):
     store.close()
 
 
+def test_what_is_compiled_on_the_way_makes_no_other_version(tmp_path, monkeypatch):
+    """The engine is compiled in the middle of a long study, and kept beside its source."""
+    monkeypatch.setattr(simpar, "__file__", str(tmp_path / "__init__.py"))
+    (tmp_path / "loop.py").write_text("source")
+    (tmp_path / "devices.yaml").write_text("source")
+    before = stores.source_digest.__wrapped__()
+    (tmp_path / "__pycache__").mkdir()
+    for ending in ("cpython-311.pyc", "run-1.py311.nbi", "run-1.py311.1.nbc"):
+        (tmp_path / "__pycache__" / f"loop.{ending}").write_text("compiled")
+
+    assert stores.source_digest.__wrapped__() == before
+    (tmp_path / "devices.yaml").write_text("another source")
+    assert stores.source_digest.__wrapped__() != before
+
+
 def test_runs_of_other_versions_go_first_and_the_oldest_of_them(tmp_path, monkeypatch):
     """Twenty runs of 50 kB, half of another version."""
     file, mine = tmp_path / "x.sqlite", stores.source_digest()
