@@ -70,7 +70,7 @@ def report(jobs: int | None) -> str:
         "",
         f"The store then has {size / 1e6:.1f} MB. Aims on 2 cores: 60 s by the reference engine, 20 s by "
         "the compiled one. The servers of one strategy do not concern the others, which are simulated once "
-        "for all of them; the overhead of a message concerns all. Before the compiled engine it took 137.9 s.",
+        "for all of them; the overhead of a message concerns all. Before the compiled engine: 137.9 s.",
     ]
     return "\n".join(lines) + "\n"
 
