@@ -11,13 +11,12 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from simpar.result import notebook
 from simpar.result.measure import BREAKDOWN, Measured, Use
 from simpar.result.staleness import Staleness
-from simpar.units import spell
 
 SCHEMA = 1
 """Version of the JSON."""
@@ -245,35 +244,6 @@ def write_csv(path: str | os.PathLike[str], text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def in_notebook(title: str, rows: Sequence[Row], unit: str) -> str:
-    """Return *rows* as an HTML table, every text escaped.
-
-    Args:
-        unit: what a sample is called in the plural.
-    """
-    varies = any(row.intervals for row in rows)
-    header = ["strategy", "name", "step", f"{unit}/s", "speedup", "efficiency", "memory"]
-    header[3:3] = ["p5 to p95"] if varies else []
-    lines = [f"<table><caption>{escape(title)}</caption>", "<thead><tr>"]
-    lines += [f'<th scope="col">{escape(one)}</th>' for one in header]
-    lines.append("</tr></thead><tbody>")
-    for row in rows:
-        figures = ["does not fit in memory", *[""] * 3]
-        steps = row.intervals.get("step_s") if row.intervals else None
-        if row.step_s is not None and row.samples_per_s is not None:
-            figures = [spell(row.step_s, "duration"), f"{row.samples_per_s:.4g}"]
-            figures += ["" if row.speedup is None else f"{row.speedup:.2f}"]
-            figures += ["" if row.efficiency is None else f"{row.efficiency:.1%}"]
-        if varies:
-            between = f"{spell(steps.p5, 'duration')} to {spell(steps.p95, 'duration')}" if steps else ""
-            figures.insert(1, between)
-        cells = [*figures, spell(row.memory_bytes, "size")]
-        shown = "".join(f'<td style="white-space: nowrap">{escape(cell)}</td>' for cell in cells)
-        names = f'<th scope="row">{escape(row.label)}</th><td>{escape(row.name)}</td>'
-        lines.append(f"<tr>{names}{shown}</tr>")
-    return "\n".join([*lines, "</tbody></table>"])
-
-
 class Comparison(Mapping[str, Row]):
     """The strategies of one scenario, ranked by samples per second."""
 
@@ -324,7 +294,7 @@ class Comparison(Mapping[str, Row]):
 
     def _repr_html_(self) -> str:
         """Return a small table, as notebooks show it."""
-        return in_notebook(self.scenario, self.rows, str(self.facts.get("unit", "samples")))
+        return notebook.comparison(self.scenario, self.rows, str(self.facts.get("unit", "samples")))
 
     @property
     def best(self) -> Row:

@@ -103,12 +103,12 @@ class _Measure:
 
     def far(self, row: Row) -> float:
         """Return where bar and whisker of *row* end."""
-        return _far_s(row) * self.per_s.get(row.name, 0.0)
+        return far_s(row) * self.per_s.get(row.name, 0.0)
 
 
 def _in_time(result: Comparison) -> _Measure:
     rows = result.rows
-    scale, unit, digits = axis_of_time(max(map(_far_s, rows), default=0.0))
+    scale, unit, digits = axis_of_time(max(map(far_s, rows), default=0.0))
     return _Measure(
         rows,
         {row.name: scale for row in rows if row.step_s},
@@ -224,18 +224,18 @@ def _figure(result: Comparison, by: str = "time") -> Figure:
 def _keys(rows: Sequence[Row], listed: Sequence[str]) -> list[Key]:
     """Return the entries of the legend."""
     keys = [box_key(*PARTS[part]) for part in listed]
-    return [*keys, marks.whisker_key()] if any(_steps(row) for row in rows) else keys
+    return [*keys, marks.whisker_key()] if any(steps(row) for row in rows) else keys
 
 
-def _steps(row: Row) -> Interval | None:
+def steps(row: Row) -> Interval | None:
     """Return between what the step of *row* lies, None where it ran only once or does not fit."""
     return row.intervals.get("step_s") if row.step_s and row.intervals else None
 
 
-def _far_s(row: Row) -> float:
+def far_s(row: Row) -> float:
     """Return the seconds at which bar and whisker of *row* end."""
-    steps = _steps(row)
-    return max(row.step_s or 0.0, steps.p95 if steps else 0.0)
+    between = steps(row)
+    return max(row.step_s or 0.0, between.p95 if between else 0.0)
 
 
 def _listed(rows: Sequence[Row]) -> list[str]:
@@ -270,7 +270,7 @@ def _bar(axes: Axes, row: Row, y: float, scale: float, listed: Sequence[str]) ->
             color = PARTS[part][1] if part in listed else _UNLISTED
             axes.barh(y, length, BAR, left=at, color=color, linewidth=0, zorder=2)
             at += length
-    steps = _steps(row)
-    if steps and scale:
-        marks.whisker(axes, steps.p5 * scale, steps.p95 * scale, y)
+    between = steps(row)
+    if between and scale:
+        marks.whisker(axes, between.p5 * scale, between.p95 * scale, y)
     return at

@@ -1,5 +1,7 @@
 """The figure of two results side by side: two bars a strategy, before and after, and the change in per cent.
 
+Where times vary, a whisker says between what each step lies: bars whose whiskers overlap may be luck.
+
 Start with :func:`two`. Lengths in here are inches, font sizes points (72 an inch).
 """
 
@@ -9,8 +11,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from simpar.result.changes import Change, Changes
-from simpar.show import words
-from simpar.show.plot import axis_of_time, step_time
+from simpar.show import marks, words
+from simpar.show.plot import axis_of_time, far_s, step_time, steps
 from simpar.show.sheet import (
     ALARM,
     COLORS,
@@ -64,7 +66,8 @@ def _figure(result: Changes) -> Figure:
     """Lay the picture out: head, two bars a strategy, the change at the right."""
     rows = result.rows
     labels = [wrapped(printable(row.label), TEXT, _MOST_LABEL, 3) for row in rows]
-    longest = max((step for row in rows for step in row.steps if step), default=0.0)
+    sides = [(row.before, row.after) for row in rows]
+    longest = max((far_s(side) for pair in sides for side in pair if side), default=0.0)
     scale, unit, digits = axis_of_time(longest)
     left = MARGIN + max((inches(line, TEXT) for lines in labels for line in lines), default=0.0) + GAP
     room = max((inches(words.change(row), TEXT, bold=True) for row in rows), default=0.0)
@@ -76,6 +79,8 @@ def _figure(result: Changes) -> Figure:
         box_key(wrapped(printable(f"{when}: {os.path.basename(name)}"), SMALL, WIDTH - 0.8, 1)[0], color)
         for when, name, color in zip(("before", "after"), result.names, (BEFORE, AFTER), strict=True)
     ]
+    if any(side and steps(side) for pair in sides for side in pair):
+        keys.append(marks.whisker_key())
     head = Head(f"Before and after: {result.after.scenario}", [_summary(result)], keys)
     notes = footnote("; ".join(result.notes), 3)
     sheet = Sheet(WIDTH, head.height + tall + 0.5 + FOOT * len(notes))
@@ -83,10 +88,10 @@ def _figure(result: Changes) -> Figure:
     ends = [[_end(step, scale, unit, digits) for step in row.steps] for row in rows]
     per_unit = min(
         (
-            (width - GAP - inches(end, SMALL)) / (step * scale)
-            for row, said in zip(rows, ends, strict=True)
-            for step, end in zip(row.steps, said, strict=True)
-            if step
+            (width - GAP - inches(end, SMALL)) / (far_s(side) * scale)
+            for pair, said in zip(sides, ends, strict=True)
+            for side, end in zip(pair, said, strict=True)
+            if side and side.step_s
         ),
         default=1.0,
     )
@@ -99,11 +104,17 @@ def _figure(result: Changes) -> Figure:
         for at, line in enumerate(labels[number]):
             y = head.height + middle + 0.15 * (at - (len(labels[number]) - 1) / 2)
             sheet.text(left - GAP, y, line, TEXT, INK, ha="right")
-        for at, (step, end, color) in enumerate(zip(row.steps, ends[number], (BEFORE, AFTER), strict=True)):
+        for at, (side, end, color) in enumerate(
+            zip(sides[number], ends[number], (BEFORE, AFTER), strict=True)
+        ):
             y = middle + _LINE * (at - 0.5)
+            step = side.step_s if side else None
             if step:
                 axes.barh(y, step * scale, _BAR, color=color, linewidth=0, zorder=2)
-            x = (step or 0.0) * scale + GAP / per_unit
+            between = steps(side) if side else None
+            if between:
+                marks.whisker(axes, between.p5 * scale, between.p95 * scale, y, 4)
+            x = (far_s(side) if side else 0.0) * scale + GAP / per_unit
             under = (inches(end, SMALL) + 0.04) / per_unit
             axes.barh(y, under, _BAR, left=x - 0.02 / per_unit, color="white", zorder=1)
             ink = INK if step else GREY

@@ -17,14 +17,14 @@ from typing import Any
 
 from simpar.errors import InputError, Problem
 from simpar.hardware import load_instances
-from simpar.result import SCHEMA, Row
+from simpar.result import SCHEMA, Row, notebook
 from simpar.result.rows import write_csv
 from simpar.scenario import DEVICE_PRESETS, AnyScenario, ClusterSpec, Scenario
 from simpar.scenario.presets import INSTANCE_PRESETS
 from simpar.scenario.words import did_you_mean
 from simpar.study.compare import Progress, as_scenario
 from simpar.study.points import Point, common_notes, labels, points_csv, simulate_points
-from simpar.units import shown
+from simpar.units import shown, spell
 
 OPTION = "--devices"
 """What problems with the devices name."""
@@ -57,6 +57,20 @@ class Machines:
         """Return what was compared, in one line."""
         devices = ", ".join(self.devices)
         return f"<Machines of {self.scenario!r}: {len(self.labels)} strategies on {devices}>"
+
+    def _repr_html_(self) -> str:
+        """Return what :attr:`ranked` says as a small table, as notebooks show it."""
+        unit = self.facts["unit"]
+        header = ["device", "strategy", "step", f"{unit}/s", "efficiency", "memory", f"USD/million {unit}"]
+        rows = []
+        for device, row in self.ranked:
+            much = row.usd_per_million_samples
+            cells = [device, self.labels[row.name], spell(row.step_s or 0.0, "duration"), notebook.rate(row)]
+            cells += [notebook.efficiency(row), spell(row.memory_bytes, "size")]
+            rows.append([*cells, "no price" if much is None else f"{much:.4g}"])
+        for device, name, _ in self.without:
+            rows.append([device, self.labels[name], "no figures", *[""] * 4])
+        return notebook.table(self.scenario, header, rows, left=2)
 
     @property
     def facts(self) -> Mapping[str, Any]:

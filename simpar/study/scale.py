@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem
-from simpar.result import SCHEMA, Row
+from simpar.result import SCHEMA, Row, notebook
 from simpar.result.rows import write_csv
 from simpar.scenario import AnyScenario, ClusterSpec, Scenario
 from simpar.scenario.ranges import whole_range
@@ -64,6 +64,17 @@ class Scaling:
         """Return what was scaled, in one line."""
         values = ", ".join(map(str, self.values))
         return f"<Scaling of {self.scenario!r}: {len(self.labels)} strategies at {self.axis} {values}>"
+
+    def _repr_html_(self) -> str:
+        """Return samples per second as a small table, as notebooks show it."""
+        header = ["strategy", *(f"{self.axis} {value}" for value in self.values), "stops paying"]
+        rows = []
+        for name, value in self.stops_paying.items():
+            stops = "" if value is None else f"at {value} {self.axis}"
+            rows.append(
+                [self.labels[name], *(notebook.rate(point.row(name)) for point in self.points), stops]
+            )
+        return notebook.table(f"{self.scenario}: {self.facts['unit']}/s", header, rows)
 
     @property
     def facts(self) -> Mapping[str, Any]:

@@ -123,6 +123,9 @@ class Store:
                 file.unlink(missing_ok=True)
             if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
                 raise _not_a_store(file) from None
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+                said = f"{file} was left in the middle of a commit, and is write-protected"
+                raise _wrong(said, "name another file, or --no-cache") from None
             if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR):
                 raise _wrong(f"{file} is damaged: {error}", "name another file, or remove this one") from None
             raise _wrong(f"{file}: {error}", "name another file, or --no-cache") from None

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from simpar.errors import InputError, Problem
-from simpar.result import SCHEMA
+from simpar.result import SCHEMA, notebook
 from simpar.result.rows import write_csv
 from simpar.scenario import Scenario, change
+from simpar.scenario.spans import spell_value
 from simpar.study.axes import OPTION, Axis, Plan, Vary, plan
 from simpar.study.compare import as_scenario
 from simpar.study.points import Point, common_notes, labels, points_csv
@@ -70,6 +71,25 @@ class Study:
     points: tuple[Point, ...]
     labels: Mapping[str, str]
     """What people read, by the name of each strategy, in the order of the file."""
+
+    def __repr__(self) -> str:
+        """Return what was varied, in one line."""
+        paths = ", ".join(axis.path for axis in self.axes)
+        count = len(self.points)
+        return f"<Study of {self.scenario!r}: {len(self.labels)} strategies at {count} points of {paths}>"
+
+    def _repr_html_(self) -> str:
+        """Return samples per second at each point as a small table, as notebooks show it."""
+        header = [*(axis.path for axis in self.axes), *self.labels, "fastest"]
+        rows = [
+            [
+                *map(spell_value, point.settings.values()),
+                *(notebook.rate(point.row(name)) for name in self.labels),
+                ", ".join(names),
+            ]
+            for point, names in zip(self.points, self.fastest, strict=True)
+        ]
+        return notebook.table(f"{self.scenario}: {self.facts['unit']}/s", header, rows, left=len(self.axes))
 
     @property
     def zipped(self) -> bool:

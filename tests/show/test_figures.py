@@ -140,6 +140,18 @@ SAME = of(*(row(name, 0.2, usd_per_hour=3.0) for name in TWELVE))
 OTHER = of(row("ring", 0.1), row(LONG, 0.3), row("big", None), row("new", 1.9))
 BEFORE = of(row("ring", 0.2), row(LONG, 0.3), row("big", 0.3), row("gone", 0.01), scenario="other")
 TWO = Changes(BEFORE, OTHER, (f"/tmp/{LONG}.json", "b.json"))
+SPREAD = replace(row("ring", 0.2), intervals={"step_s": Interval(0.15, 0.2, 0.4)})
+LUCK = Changes(of(SPREAD, row(LONG, 0.3, 2)), of(SPREAD, row(LONG, 0.3, 2)), ("a.json", "b.json"))
+TWELVES = [
+    of(
+        *(
+            replace(row(name, step), intervals={"step_s": Interval(step / 2, step, 2 * step)})
+            for name in TWELVE
+        )
+    )
+    for step in (0.2, 0.4)
+]
+"""Twelve strategies in two results, all of whose times vary."""
 STALE = {"ps-async": {7: 99, 8: 1}, "drain": {n: 1 + n % 3 for n in range(300)}, LONG: {0: 5}}
 FIGURES = {
     "use": lambda: plot_use._figure(of(uses(8)), uses(8)),
@@ -152,6 +164,8 @@ FIGURES = {
     "twelve costs": lambda: plot_cost._figure(PRICED),
     "twelve equal costs": lambda: plot_cost._figure(SAME),
     "two": lambda: plot_two._figure(TWO),
+    "two with whiskers": lambda: plot_two._figure(LUCK),
+    "two of twelve with whiskers": lambda: plot_two._figure(Changes(*TWELVES, ("a.json", "b.json"))),
     "two of nothing": lambda: plot_two._figure(Changes(of(row("a", None)), of(row("a", None)), ("a", "b"))),
     "gantt": lambda: plot_gantt._figure(QUICKSTART, QUICKSTART["ps-sync"], 1),
     "gantt of two steps": lambda: plot_gantt._figure(QUICKSTART, QUICKSTART["ps-async"], 2),
@@ -358,6 +372,18 @@ def test_pairs_of_bars_are_as_long_as_the_steps_before_and_after():
     # In ms: ring 200 and 100, LONG 300 and 300, big only before, new only after, gone only before.
     b, a = plot_two.BEFORE.upper(), plot_two.AFTER.upper()
     assert found == [(b, 200), (a, 100), (b, 300), (a, 300), (b, 300), (a, 1900), (b, 10)]
+
+
+def test_whiskers_say_between_what_each_of_the_two_lies():
+    """In ms: both steps of ring lie between 150 and 400; the other has no interval."""
+    (axes,) = plot_two._figure(LUCK).axes
+    whiskers = [tuple(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "-"]
+    assert whiskers == [pytest.approx((150, 400))] * 2
+    end = next(text for text in axes.texts if text.get_text() == "200.0 ms")
+    assert end.get_position()[0] > 400
+
+    assert "p5 to p95" in [text.get_text() for text in plot_two._figure(LUCK).texts]
+    assert "p5 to p95" not in [text.get_text() for text in plot_two._figure(TWO).texts]
 
 
 def test_changes_are_said_in_per_cent_or_in_words():

@@ -128,7 +128,7 @@ def test_a_write_protected_store_is_read_and_counts_what_it_does_not_keep(tmp_pa
 # -- what is found ---------------------------------------------------------------------------------
 
 
-def test_a_store_left_in_the_middle_of_a_commit_holds_what_was_kept_before(tmp_path):
+def test_a_store_left_in_the_middle_of_a_commit_holds_what_was_kept_before(tmp_path, monkeypatch):
     whole, left = tmp_path / "whole.sqlite", tmp_path / "left.sqlite"
     store = Store.open(whole)
     store.put(b"a" * 32, b"kept")
@@ -143,6 +143,12 @@ def test_a_store_left_in_the_middle_of_a_commit_holds_what_was_kept_before(tmp_p
     writer.close()
 
     assert left.stat().st_size > 9000
+    with monkeypatch.context() as context:
+        context.setattr(os, "access", lambda path, mode: mode == os.R_OK)  # root may write anything
+        with pytest.raises(
+            InputError, match=r"left\.sqlite was left in the middle of a commit, .*; name anoth"
+        ):
+            Store.open(left)
     assert rows(left) == {b"a" * 32}  # what the tests of killed studies count by
     again = Store.open(left)
     assert again.find([b"a" * 32, bytes([0]) * 32]) == {0: b"kept"}

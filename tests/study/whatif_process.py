@@ -6,8 +6,9 @@ import time
 
 QUICKSTART = "scenarios/quickstart.yaml"
 VARY = {"cluster.workers": "2..9", "network.latency": "1 us,2 us,4 us"}
-SET = {"run.steps": 2, "strategies": "[ps-sync, allreduce]"}
+SET = {"run.steps": 100, "strategies": "[ps-sync, allreduce]"}
 POINTS = 24
+"""Slow enough that a study is still running when a test has seen its first runs."""
 
 
 def command(store, *more):
