@@ -53,8 +53,9 @@ def command(
     """Train for real in the order of a simulated run: what each strategy learns, and when
 
     The model of the scenario, a small one, is trained in this process on data.set: every push, update and
-    message of the simulated run is carried out in its order, with its versions of the parameters. Exit status
-    2 when the input is wrong, or what is trained diverges.
+    message of the simulated run is carried out in its order, with its versions of the parameters, for as many
+    steps as run.epochs take. Exit status 1 when a strategy does not fit in memory, 2 when the input is wrong
+    or what is trained diverges.
     """
     from simpar.scenario import load
     from simpar.show.files import check_writable

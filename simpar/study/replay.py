@@ -1,8 +1,8 @@
 """What strategies really learn, and when: their simulated traces, trained through.
 
-Every strategy trains the same model on the same samples in the same order, for so many epochs; it is compiled
-for as many steps as that takes, simulated, and its trace replayed. Synchronous strategies then differ in time
-only; what asynchronous ones learn depends on who came when.
+Every strategy trains the same model on the same samples in the same order, for so many epochs; it is
+compiled for as many steps as that takes, simulated once, and its trace replayed. Synchronous strategies then
+differ in time only; what asynchronous ones learn depends on who came when.
 
 Start with :func:`replay`.
 """
@@ -19,16 +19,17 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simpar.errors import EngineError, InputError, ProgramError
+from simpar.errors import EngineError, FitError, InputError, ProgramError
 from simpar.execute.replay import Point, Replayed
 from simpar.execute.replay import replay as train
 from simpar.program import Program
 from simpar.result.labels import label
 from simpar.scenario import AnyScenario, Scenario, Strategy
 from simpar.simulate import simulate
-from simpar.strategies import MOST_INSTANCES, nominal, prepare
+from simpar.strategies import MOST_INSTANCES, Setting, nominal, prepare
 from simpar.strategies.variation import vary
 from simpar.study.compare import as_scenario
+from simpar.study.notes import of_memory
 from simpar.study.training import Task, task_of
 from simpar.trace import Trace
 
@@ -185,6 +186,7 @@ def replay(
     Raises:
         InputError: the scenario is wrong, says nothing to train on, or what it trains diverges; the message
             names the step and the task.
+        FitError: a strategy does not fit in the memory of its devices.
     """
     scenario = as_scenario(scenario, set)
     chosen = [scenario.strategy(name) for name in strategies] if strategies else list(scenario.strategies)
@@ -283,6 +285,7 @@ def _staleness(found: Replayed, clock: str) -> Staleness | None:
 def _trace(scenario: Scenario, strategy: Strategy, samples: int) -> Trace:
     """Return a run of *strategy* that is long enough to train on so many *samples*."""
     step = _program(scenario, strategy, 1)
+    _check_fits(prepare(scenario, strategy), step)
     steps = math.ceil(samples / step.meta["samples"])
     if len(step) * steps > MOST_INSTANCES:
         said = f"{samples:,} samples are {steps:,} steps of {len(step):,} tasks, too many to simulate"
@@ -295,6 +298,14 @@ def _trace(scenario: Scenario, strategy: Strategy, samples: int) -> Trace:
             break
         steps += max(1, math.ceil(steps * missing / samples))
     return trace
+
+
+def _check_fits(setting: Setting, program: Program) -> None:
+    """Refuse what would not fit in memory, as its machines could not run it either."""
+    limit = setting.cluster.device.memory_bytes
+    if limit is not None and program.meta["memory_bytes"] > limit:
+        where = f"strategies[{setting.strategy.index}]"
+        raise FitError([setting.scenario.problem(where, of_memory(setting, program)[0])])
 
 
 def _program(scenario: Scenario, strategy: Strategy, steps: int) -> Program:

@@ -253,6 +253,8 @@ def _in_processes(
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
+    # One that has grown, by compiling the engine for instance, ends when its run is done, and another starts.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     left = dict.fromkeys(missing)
     for _ in range(MOST_RESTARTS):
         tasks = (delayed(_in_worker)(os.getpid(), number, packed, settings[number]) for number in list(left))

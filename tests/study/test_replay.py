@@ -6,7 +6,7 @@ import math
 import pytest
 
 import simpar
-from simpar.errors import InputError
+from simpar.errors import FitError, InputError
 from simpar.execute import data_sets
 from simpar.study import replay as module
 from simpar.study.replay import replay
@@ -253,6 +253,11 @@ def test_training_that_diverges_is_one_line_with_strategy_step_and_task():
     assert "model.learning_rate: free: the loss of " in said
     assert "in iteration" in said
     assert "try a smaller one" in said
+
+
+def test_what_does_not_fit_in_memory_is_not_trained_either():
+    with pytest.raises(FitError, match=r"strategies\[0\]: ps-sync does not fit: it needs"):
+        replay(REGRESSION, set={"cluster.device.memory": "100 B"})
 
 
 def test_an_unknown_strategy_is_refused_with_the_nearest():

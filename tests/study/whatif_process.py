@@ -20,19 +20,18 @@ def command(store, *more):
 
 
 def rows(store):
-    """Return the keys that a store holds; none where there is no store yet.
-
-    Whoever was killed while it wrote has left a journal, which a connection that may only read cannot undo.
-    """
-    if not store.exists():
+    """Return the keys that a store holds; none where there is no store, or no table in it, yet."""
+    try:
+        # Read and write: a kill in the middle of a commit leaves a journal, which a reader has to roll back.
+        connection = sqlite3.connect(f"file:{store}?mode=rw", uri=True, timeout=60)
+    except sqlite3.OperationalError:
         return set()
-    connection = sqlite3.connect(store, timeout=10)
     try:
         return {key for (key,) in connection.execute("SELECT key FROM runs")}
     except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return set()
-        raise
+        if "no such table" not in str(error):
+            raise
+        return set()
     finally:
         connection.close()
 
