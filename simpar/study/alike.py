@@ -37,25 +37,29 @@ class Alike:
     def __init__(self, most_tasks: int = MOST_TASKS) -> None:
         self._most_tasks = most_tasks
         self._kept: dict[str, _Kept] = {}  # the one that was asked for last is the last
+        self._tasks = 0  # of their programs
 
     def find(self, setting: Setting) -> tuple[Program, Row] | None:
         """Return what came out where all was as in *setting*, None where it has not been simulated."""
         said = _said(setting)
-        found = self._kept.pop(said, None)
+        found = self._kept.get(said)
         if found is None or not _is_same(found.setting, setting):
             return None
-        self._kept[said] = found
+        self._kept[said] = self._kept.pop(said)
         return found.program, found.row
 
     def keep(self, setting: Setting, program: Program, row: Row) -> None:
         """Keep what came out with *setting*."""
-        self._kept[_said(setting)] = _Kept(setting, program, row)
-        tasks = sum(len(kept.program) for kept in self._kept.values())
-        for said, kept in list(self._kept.items()):
-            if tasks <= self._most_tasks:
-                break
-            del self._kept[said]
-            tasks -= len(kept.program)
+        said = _said(setting)
+        self._forget(said)
+        self._kept[said] = _Kept(setting, program, row)
+        self._tasks += len(program)
+        while self._tasks > self._most_tasks:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, said: str) -> None:
+        if said in self._kept:
+            self._tasks -= len(self._kept.pop(said).program)
 
 
 def _said(setting: Setting) -> str:

@@ -96,7 +96,7 @@ class Workload:
     @property
     def parameters(self) -> int:
         """Number of parameters of the whole model."""
-        return sum(layer.parameters for layer in self.layers)
+        return sum(tensor.elements for layer in self.layers for tensor in layer.tensors)
 
     @property
     def parameter_bytes(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from simpar.workload.splitting import balanced
 
@@ -16,8 +16,7 @@ POLICIES = ("sliced", "balanced", "round_robin")
 """Policies that :func:`place` knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """A run of elements of one tensor on one server."""
 
     tensor: int
