@@ -10,7 +10,7 @@ Layers stand in topological order: a layer reads only layers before it. Reading 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DTYPE_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of one element."""
@@ -25,6 +25,32 @@ class Tensor:
 
     elements: int
     """Number of parameters in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a layer computes in full, beyond its costs: for those who really compute it.
+
+    Shapes are those of one sample.
+    """
+
+    operation: str
+    """Which operation of :class:`~simpar.workload.builder.Builder` made it: ``conv``, ``layer_norm``."""
+
+    reads: tuple[int, ...]
+    """Indices of the layers that it reads, in the order in which it takes them; -1 for the data."""
+
+    inputs: tuple[tuple[int, ...], ...]
+    """Shapes in which it takes them."""
+
+    output: tuple[int, ...]
+    """Shape of what it makes."""
+
+    tensors: tuple[tuple[int, ...], ...]
+    """Shapes of its parameter tensors."""
+
+    numbers: tuple[tuple[str, int], ...] = ()
+    """What else it takes: a convolution its stride, an attention its heads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +83,9 @@ class Layer:
 
     backward_s: float | None = None
     """Measured seconds, backward, likewise."""
+
+    form: Form | None = field(default=None, repr=False, compare=False)
+    """What it computes in full; None where only its costs are known."""
 
     @property
     def parameters(self) -> int:

@@ -1,0 +1,120 @@
+"""From a workload, which knows what a model costs, to a model that is really trained.
+
+What can be built: perceptrons, GPTs (the family ``gpt``), and nets of convolutions, batch norms, poolings,
+additions and concatenations. Where the ReLUs are follows from what reads what, as the builder of workloads
+has it:
+
+- in a net with activations of its own, as transformers have, there are none;
+- else after each linear layer and convolution, except the last layer and those that a norm reads;
+- after each norm, except those that only additions read;
+- after each addition.
+
+Workloads come as they are, without an import of their room: models are executed where it is not.
+Start with :func:`build`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from simpar.errors import InputError, Problem
+from simpar.execute import operations
+from simpar.execute.arrays import Gemm, gemm
+from simpar.execute.model import Model, Objective
+from simpar.execute.operations import DATA, Operation, Parameter
+
+Workload = Any
+"""A :class:`simpar.workload.layers.Workload`."""
+
+Layer = Any
+"""A :class:`simpar.workload.layers.Layer`."""
+
+Form = Any
+"""A :class:`simpar.workload.layers.Form`."""
+
+
+def build(workload: Workload, objective: Objective = "classes", gemm: Gemm = gemm) -> Model:
+    """Return the model of *workload*, with the same layers and tensors.
+
+    Args:
+        objective: what is learned, classes or values.
+        gemm: multiplies matrices.
+
+    Raises:
+        InputError: it has layers that nobody knows how to compute; the first of each kind is named.
+    """
+    problems: dict[str, Problem] = {}
+    for index, layer in enumerate(workload.layers):
+        said = _problem(workload.layers, index)
+        if said:
+            message = f"{workload.name} cannot be executed: layer {layer.name} ({layer.kind}) {said[0]}"
+            problems.setdefault(said[0], Problem("", 0, 0, "model", message, said[1]))
+    if problems:
+        raise InputError(problems.values())
+    forms = [layer.form for layer in workload.layers]
+    layers = [_operation(layer, _has_relu(index, forms)) for index, layer in enumerate(workload.layers)]
+    return Model(tuple(layers), objective, gemm)
+
+
+def _problem(layers: Sequence[Layer], index: int) -> tuple[str, str] | None:
+    """Return why nobody can compute a layer, and a way out; None where it can be."""
+    form = layers[index].form
+    if form is None:
+        return "says what it costs, not what it computes", "take a preset with a shape: gpt or mlp"
+    if form.operation not in MAKERS:
+        return f"is an operation that nobody knows how to compute: {form.operation}", ""
+    unknown = _unknown(form)
+    if unknown:
+        return unknown, ""
+    for source, shape in zip(form.reads, form.inputs, strict=True):
+        if source != DATA and math.prod(layers[source].form.output) != math.prod(shape):
+            return f"reads only a part of {layers[source].name}", ""
+    readers = [reader for reader in layers[index + 1 :] if reader.form and index in reader.form.reads]
+    if index < len(layers) - 1 and not readers:
+        return "is an end besides the last layer, and there is one loss", ""
+    return None
+
+
+def _unknown(form: Form) -> str:
+    """Return what is unknown of an operation that is known in general; '' for nothing."""
+    numbers = dict(form.numbers)
+    if form.operation == "linear" and numbers["parts"] > 1:
+        return "is several linear layers side by side, which nobody computes yet"
+    return ""
+
+
+def _has_relu(index: int, forms: Sequence[Form]) -> bool:
+    """Say whether what is negative of the output of a layer becomes 0."""
+    if index == len(forms) - 1 or any(form.operation == "activation" for form in forms):
+        return False
+    readers = {form.operation for form in forms if index in form.reads}
+    match forms[index].operation:
+        case "linear" | "conv":
+            return "batch_norm" not in readers
+        case "batch_norm":
+            return readers != {"add"}
+        case "add":
+            return True
+    return False
+
+
+def _operation(layer: Layer, relu: bool) -> Operation:
+    """Return what computes *layer*."""
+    form = layer.form
+    tensors = tuple(
+        Parameter(tensor.name, shape) for tensor, shape in zip(layer.tensors, form.tensors, strict=True)
+    )
+    common = {"name": layer.name, "tensors": tensors, "reads": form.reads, "shapes": form.inputs}
+    return MAKERS[form.operation](**common, relu=relu, **_options(form))
+
+
+def _options(form: Form) -> dict[str, int]:
+    numbers = dict(form.numbers)
+    numbers.pop("parts", None)
+    return numbers
+
+
+MAKERS: dict[str, Callable[..., Operation]] = {"linear": operations.Linear}
+"""What computes the layers, by the operation of their form."""
