@@ -71,4 +71,4 @@ class Buffers:
     @property
     def bytes(self) -> int:
         """Bytes of all arrays so far."""
-        return sum(held.size * held.dtype.itemsize for held in self._held.values())
+        return sum(held.size * namespace(held).finfo(held.dtype).bits // 8 for held in self._held.values())

@@ -54,7 +54,10 @@ def build(workload: Workload, objective: Objective = "classes", gemm: Gemm = gem
     if problems:
         raise InputError(problems.values())
     forms = [layer.form for layer in workload.layers]
-    layers = [_operation(layer, _has_relu(index, forms)) for index, layer in enumerate(workload.layers)]
+    layers = [
+        _operation(layer, _has_relu(index, forms), workload.layers)
+        for index, layer in enumerate(workload.layers)
+    ]
     return Model(tuple(layers), objective, gemm)
 
 
@@ -80,8 +83,15 @@ def _problem(layers: Sequence[Layer], index: int) -> tuple[str, str] | None:
 def _unknown(form: Form) -> str:
     """Return what is unknown of an operation that is known in general; '' for nothing."""
     numbers = dict(form.numbers)
-    if form.operation == "linear" and numbers["parts"] > 1:
-        return "is several linear layers side by side, which nobody computes yet"
+    match form.operation:
+        case "linear" if numbers["parts"] > 1:
+            return "is several linear layers side by side, which nobody computes yet"
+        case "layer_norm" if len(form.tensors) < 2:
+            return "is an RMSNorm, which nobody computes yet"
+        case "embedding" if len(form.tensors) != 2:
+            return "has other tables than one of tokens and one of positions, which nobody computes yet"
+        case "activation" if numbers["gated"]:
+            return "is a gated activation, which nobody computes yet"
     return ""
 
 
@@ -100,21 +110,42 @@ def _has_relu(index: int, forms: Sequence[Form]) -> bool:
     return False
 
 
-def _operation(layer: Layer, relu: bool) -> Operation:
+def _operation(layer: Layer, relu: bool, layers: Sequence[Layer]) -> Operation:
     """Return what computes *layer*."""
     form = layer.form
     tensors = tuple(
         Parameter(tensor.name, shape) for tensor, shape in zip(layer.tensors, form.tensors, strict=True)
     )
-    common = {"name": layer.name, "tensors": tensors, "reads": form.reads, "shapes": form.inputs}
-    return MAKERS[form.operation](**common, relu=relu, **_options(form))
-
-
-def _options(form: Form) -> dict[str, int]:
     numbers = dict(form.numbers)
-    numbers.pop("parts", None)
-    return numbers
+    borrows = None
+    if form.operation == "linear" and not numbers.pop("parts"):
+        borrows = _table(form, layers)
+    numbers.pop("gated", None)
+    return MAKERS[form.operation](
+        layer.name, tensors, form.reads, form.inputs, form.output, borrows=borrows, relu=relu, **numbers
+    )
 
 
-MAKERS: dict[str, Callable[..., Operation]] = {"linear": operations.Linear}
+def _table(form: Form, layers: Sequence[Layer]) -> tuple[int, int]:
+    """Return the layer and the tensor that a tied linear layer computes with: the table of tokens."""
+    shape = (form.output[-1], form.inputs[0][-1])
+    for index, layer in enumerate(layers):
+        if layer.form.operation == "embedding" and layer.form.tensors[0] == shape:
+            return index, 0
+    raise AssertionError(f"no layer has a table of {shape}")
+
+
+MAKERS: dict[str, Callable[..., Operation]] = {
+    "linear": operations.Linear,
+    "conv": operations.Convolution,
+    "batch_norm": operations.BatchNorm,
+    "layer_norm": operations.LayerNorm,
+    "embedding": operations.Embedding,
+    "attention": operations.Attention,
+    "activation": operations.Gelu,
+    "pool": operations.Pool,
+    "global_avg_pool": operations.WholePool,
+    "add": operations.Add,
+    "concat": operations.Concat,
+}
 """What computes the layers, by the operation of their form."""

@@ -18,9 +18,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from simpar.errors import ProgramError
 from simpar.execute import kernels
 from simpar.execute.arrays import Array, Buffers, Gemm, gemm
-from simpar.execute.operations import DATA, Operation, Shape, Tools
+from simpar.execute.operations import DATA, Embedding, Operation, Shape, Tools
 
 Objective = Literal["classes", "values"]
 """What is learned: the right ones of classes, by cross entropy; or values, by half their squared errors."""
@@ -64,6 +65,16 @@ class Model:
             for source, shape in zip(layer.reads, layer.shapes, strict=True)
             if source == DATA
         )
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of what comes out for one sample."""
+        return self.layers[-1].output
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether a sample is a row of tokens, which are integers, rather than of numbers."""
+        return any(isinstance(layer, Embedding) for layer in self.layers)
 
     def first_tensor(self, layer: int) -> int:
         """Return the index of the first tensor of *layer*, or of what follows where it has none."""
@@ -110,13 +121,19 @@ class Model:
             parameters: those of the whole model; of other layers they may be None.
             x: samples, or what crosses the cut before *first*; the first axis counts samples.
             buffers: arrays to write into; by default all are new.
+
+        Raises:
+            ProgramError: a layer computes with the weight of another that is not among these layers, so that
+                nobody would see the whole gradient of that.
         """
         last = len(self.layers) if last is None else last
         outputs = dict(zip(self.crossing(first), _apart(x), strict=True))
         saved, tensor = [], self.first_tensor(first)
         for index in range(first, last):
             layer = self.layers[index]
-            own = parameters[tensor : tensor + len(layer.tensors)]
+            own = list(parameters[tensor : tensor + len(layer.tensors)])
+            if layer.borrows:
+                own.append(parameters[self._borrowed(index, first, last)])
             inputs = [outputs[source] for source in layer.reads]
             outputs[index], kept = layer.forward(inputs, own, Tools(self.gemm, buffers, index))
             saved.append(kept)
@@ -137,16 +154,35 @@ class Model:
         first, last, kept = saved
         slopes: dict[int, Array | None] = dict(zip(self.crossing(last), _apart(dy), strict=True))
         gradients: list[list[Array]] = []
+        lent: dict[tuple[int, int], list[Array]] = {}
         for index in reversed(range(first, last)):
             layer = self.layers[index]
             tools = Tools(self.gemm, buffers, index)
             dxs, own = layer.backward(slopes.pop(index), kept[index - first], tools)
+            if layer.borrows:
+                lent.setdefault(layer.borrows, []).append(own.pop())
+            for tensor, values in enumerate(own):
+                for more in lent.get((index, tensor), ()):
+                    values = values + more
+                own[tensor] = values
             gradients.append(own)
             for source, dx in zip(layer.reads, dxs, strict=True):
                 before = slopes.get(source)
                 slopes[source] = dx if before is None else before + dx
         found = [slopes.get(source) for source in self.crossing(first)]
         return _together(found), [one for own in reversed(gradients) for one in own]
+
+    def _borrowed(self, layer: int, first: int, last: int) -> int:
+        """Return the index of the tensor that *layer* borrows, of a layer in [first, last)."""
+        borrows = self.layers[layer].borrows
+        assert borrows is not None, f"{self.layers[layer].name} borrows nothing"
+        owner, tensor = borrows
+        if not first <= owner < last:
+            raise ProgramError(
+                f"{self.layers[layer].name} computes with {self.layers[owner].tensors[tensor].name}, so "
+                "that the model cannot be cut between them; write 'tied: false' in its shape"
+            )
+        return self.first_tensor(owner) + tensor
 
     def loss(self, y: Array, targets: Array, out: Array | None = None) -> tuple[Array, Array]:
         """Return the loss of outputs *y*, summed over samples, and its gradient."""
