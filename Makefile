@@ -33,6 +33,9 @@ reports: $(VENV)/.installed
 	@$(BIN)/python tests/published/parameter_server_tables.py --write reports/published.md > /dev/null
 	@$(BIN)/python tests/benchmarks/startup.py --write reports/benchmarks.md
 	@$(BIN)/python tests/benchmarks/whatif.py --write reports/benchmarks.md
+	@$(BIN)/python tests/benchmarks/engine.py --write reports/benchmarks.md
+	@$(BIN)/python tests/benchmarks/network.py --write reports/benchmarks.md
+	@$(BIN)/python tests/benchmarks/collectives.py --write reports/benchmarks.md
 
 gallery: $(VENV)/.installed
 	@$(BIN)/python tests/gallery.py

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from simpar.strategies import compile
     from simpar.study.compare import compare, explain
     from simpar.study.machines import Machines, machines
+    from simpar.study.replay import Learning, replay
     from simpar.study.scale import Scaling, scale
     from simpar.study.whatif import Study, whatif
     from simpar.trace import Trace
@@ -40,6 +41,7 @@ _HOMES = {
     "EngineError": "simpar.errors",
     "FitError": "simpar.errors",
     "InputError": "simpar.errors",
+    "Learning": "simpar.study.replay",
     "Machines": "simpar.study.machines",
     "Problem": "simpar.errors",
     "Program": "simpar.program",
@@ -55,6 +57,7 @@ _HOMES = {
     "explain": "simpar.study.compare",
     "load": "simpar.scenario",
     "machines": "simpar.study.machines",
+    "replay": "simpar.study.replay",
     "scale": "simpar.study.scale",
     "simulate": "simpar.simulate",
     "whatif": "simpar.study.whatif",
@@ -65,6 +68,7 @@ __all__ = [
     "EngineError",
     "FitError",
     "InputError",
+    "Learning",
     "Machines",
     "Problem",
     "Program",
@@ -80,6 +84,7 @@ __all__ = [
     "explain",
     "load",
     "machines",
+    "replay",
     "scale",
     "simulate",
     "whatif",

@@ -23,7 +23,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,8 @@ class Trace:
     """Of the whole run, whatever rows were kept."""
     note: str = ""
     """What whoever reads the figures should know of the engine; empty as a rule."""
+    engine_why: str = ""
+    """Why that engine ran, in few words."""
 
     def __len__(self) -> int:
         """Return the number of instances."""
@@ -141,7 +143,7 @@ class Trace:
         return keys
 
     @cached_property
-    def _period(self) -> tuple[int, int, list[int]] | None:
+    def period(self) -> tuple[int, int, list[int]] | None:
         """(First iteration, rows of each, by task the place in it, -1 for none); None where they differ."""
         if not len(self):
             return None
@@ -161,8 +163,8 @@ class Trace:
         Raises:
             KeyError: it is not in the trace.
         """
-        if self._period is not None:
-            first, many, place = self._period
+        if self.period is not None:
+            first, many, place = self.period
             if 0 <= task < len(place) and place[task] >= 0 and iteration >= first:
                 at = (iteration - first) * many + place[task]
                 if at < len(self):
@@ -182,8 +184,7 @@ class Trace:
     def free_s(self) -> NDArray[np.float64]:
         """When each instance gave its resource back: float64[rows]. On a channel that is the last byte."""
         program = self.program
-        on_channel = np.array([program.is_flow(task) for task in range(len(program))], dtype=bool)
-        latency = np.where(on_channel, program.latency, 0.0)
+        latency = np.where(program.are_flows, program.latency, 0.0)
         return np.maximum(self.start_s, self.end_s - latency[self.task])
 
     @cached_property
@@ -196,8 +197,7 @@ class Trace:
         return before
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A stretch of a path with one cause."""
 
     task: int
@@ -242,7 +242,12 @@ class Token(NamedTuple):
     """Seconds between its arrival and the readiness: of a batch that waited for its timer."""
 
 
-Columns = tuple[list[int], list[int], list[int], list[float], list[float], list[int]]
+Columns = tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[float], Sequence[float], Sequence[int]]
+
+
+def _view(column: NDArray[Any]) -> Any:
+    """Return *column* as something that gives plain Python figures."""
+    return np.ascontiguousarray(column).data
 
 
 class Walk:
@@ -257,16 +262,20 @@ class Walk:
             into[v].append((u, distance, lag, at_start, edge))
         # Ties between tokens that arrived last go to the lowest rank: the first in this order.
         self._into = [sorted(edges) for edges in into]
-        self.start_s: list[float] = trace.start_s.tolist()
-        self.end_s: list[float] = trace.end_s.tolist()
-        # Single figures are read from lists: from arrays that takes ten times as long.
+        self._row = trace.row
+        self.causes = [cause_of(program, task) for task in range(len(program))]
+        self.owners = [owner(program, task) for task in range(len(program))]
+        # Single figures are read from views: from arrays that takes three times as long, and lists of figures
+        # take six times the memory.
+        self.start_s: Sequence[float] = _view(trace.start_s)
+        self.end_s: Sequence[float] = _view(trace.end_s)
         self.columns: Columns = (
-            trace.task.tolist(),
-            trace.iteration.tolist(),
-            trace.resource.tolist(),
-            trace.ready_s.tolist(),
-            trace.free_s.tolist(),
-            trace.before_on_resource.tolist(),
+            _view(trace.task),
+            _view(trace.iteration),
+            _view(trace.resource),
+            _view(trace.ready_s),
+            _view(trace.free_s),
+            _view(trace.before_on_resource),
         )
         self.exits = frozenset(task for ring in program.rings for task in ring.exits)
         self._ring_origins: dict[tuple[int, int], Origins] = {}
@@ -305,32 +314,33 @@ class Walk:
 
     def cause(self, row: int) -> Token | None:
         """Return the token that made *row* ready; None at the beginning."""
-        trace, program = self.trace, self.program
-        task, iteration = int(trace.task[row]), int(trace.iteration[row])
+        program = self.program
+        tasks, iterations = self.columns[:2]
+        task, iteration = tasks[row], iterations[row]
         if task in program.batch_of_update:
             return self._closing(task, iteration, row)
         if task in program.joins:
-            tokens = sorted((at, int(trace.task[t.row]), t) for at, t in self._tokens(task, iteration))
-            return tokens[min(len(tokens), program.joins[task]) - 1][2] if tokens else None
+            tokens = sorted((came[0], tasks[came[1]], came) for came in self._tokens(task, iteration))
+            return Token(*tokens[min(len(tokens), program.joins[task]) - 1][2][1:]) if tokens else None
         latest, found = -1.0, None
-        for arrived, token in self._tokens(task, iteration):
-            if arrived > latest:
-                latest, found = arrived, token
+        for came in self._tokens(task, iteration):
+            if came[0] > latest:
+                latest, found = came[0], came
         if task in self._answered:
             answer = self._answer(task, iteration)
             if answer is not None and self.end_s[answer.row] + answer.lag > latest:
                 return answer
-        return found
+        return Token(*found[1:]) if found is not None else None
 
-    def _tokens(self, task: int, iteration: int) -> Iterator[tuple[float, Token]]:
-        """Yield when each token over an edge came, and the token."""
+    def _tokens(self, task: int, iteration: int) -> Iterator[tuple[float, int, bool, float]]:
+        """Yield when each token over an edge came, and what a :class:`Token` says of it."""
         for source, distance, lag, at_start, edge in self._into[task]:
             if distance > iteration:
                 continue
             if edge in self.program.lags:
                 lag = float(self.program.lags[edge][iteration])
-            before = self.trace.row(source, iteration - distance)
-            yield (self.start_s if at_start else self.end_s)[before] + lag, Token(before, at_start, lag)
+            before = self._row(source, iteration - distance)
+            yield (self.start_s if at_start else self.end_s)[before] + lag, before, at_start, lag
 
     def entered_s(self, update: int, sender: int, iteration: int) -> float:
         """Return when the token of *sender* came to the batch that *update* serves."""
@@ -391,15 +401,16 @@ def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | Non
             at = start
 
     tasks, iterations, resources, ready_s, free_s, before_on_resource = walk.columns
+    causes, owners, exits = walk.causes, walk.owners, walk.exits
     here, came = row, "end"  # where the walk stands, and how it came: to its end, its release or its start
     while at > since_s:
         task, iteration = tasks[here], iterations[here]
         start, ready, resource = walk.start_s[here], ready_s[here], resources[here]
         if resource >= 0 and came == "end":
             add("latency", free_s[here])
-        if resource >= 0 and came != "start" and task not in walk.exits:
-            add(cause_of(program, task), start)
-        if task in walk.exits:
+        if resource >= 0 and came != "start" and task not in exits:
+            add(causes[task], start)
+        if task in exits:
             entry, late_s, hops = walk.through_ring(here)
             end, begun = at, walk.end_s[entry]
             sent_s = end - begun - late_s
@@ -411,7 +422,7 @@ def critical_path(trace: Trace, row: int, since_s: float = 0.0, walk: Walk | Non
             continue
         if start > ready:
             before = before_on_resource[here]
-            mine = before >= 0 and owner(program, tasks[before]) == owner(program, task)
+            mine = before >= 0 and owners[tasks[before]] == owners[task]
             if mine and program.resources[resource].capacity == 1:
                 here, came = before, "release"
                 continue

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+from importlib import import_module
 
 import pytest
 from hypothesis import settings
@@ -120,12 +121,17 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(autouse=True)
 def engines(request, monkeypatch):
-    """Let ``simulate`` of a page on theory run both engines, and of one on engines the one it is for."""
+    """Let a page on theory run both engines, compare with both, and one on engines run the one it is for."""
     room, module = request.path.parent.name, request.module
-    if getattr(module, "simulate", None) is not simulate or getattr(module, "NAMES_ENGINES", False):
+    if getattr(module, "NAMES_ENGINES", False):
         return
     if room == "theory":
-        monkeypatch.setattr(module, "simulate", request.getfixturevalue("run_on_both"))
+        run_on_both = request.getfixturevalue("run_on_both")
+        monkeypatch.setattr(import_module("simpar.study.compare"), "simulate", run_on_both)
+    if getattr(module, "simulate", None) is not simulate:
+        return
+    if room == "theory":
+        monkeypatch.setattr(module, "simulate", run_on_both)
     elif room == "simulate":
         engine = request.node.callspec.params["engine"]
         monkeypatch.setattr(module, "simulate", functools.partial(simulate, engine=engine))
@@ -135,7 +141,7 @@ def engines(request, monkeypatch):
 def run_on_both():
     """Return a function that runs a program on both engines and returns the trace, which must be the same."""
 
-    def run(program):
+    def run(program, engine="auto", progress=None):
         trace = simpar.simulate(program, "compiled")
         assert trace.digest() == simpar.simulate(program, "reference").digest()
         return trace

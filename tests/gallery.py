@@ -45,6 +45,11 @@ COMMANDS = {
         f"compare {QUICKSTART} --scale workers=1:16:x2 --set variation.replications=9 "
         "--set 'variation.compute={kind: lognormal, mean: 1, cv: 0.3}'",
     ),
+    "learning": (
+        "What does each strategy learn, and when?",
+        "replay scenarios/digits.yaml --strategy ps-sync --strategy ps-async --strategy softsync "
+        "--strategy allreduce",
+    ),
     "devices": ("Which machines?", "compare scenarios/which-device.yaml --devices t4,v100,a100-80,h100"),
 }
 """The question and the command of each figure that ``simpar compare --plot`` draws."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "Rank a scenario's strategies: step time, speedup, what holds each back",
     "whatif": "Compare a scenario's strategies at many settings: which wins where, what each is worth",
     "explain": "Show where one strategy's step goes, and its critical path",
+    "replay": "Train for real in the order of a simulated run: what each strategy learns, and when",
     "check": "Check a scenario and list every problem with its line and column",
     "presets": "List models, devices, links and instances, every number with its source",
     "strategies": "List the ways of training, what each does and its options",

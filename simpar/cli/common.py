@@ -53,12 +53,13 @@ def report(error: SimparError) -> int:
 
 
 class Progress:
-    """One line on stderr that follows the simulation; silent where stderr is no terminal, or all is quick."""
+    """One line on stderr that follows the work; silent where stderr is no terminal, or all is quick."""
 
     AFTER_S = 0.7
     EVERY_S = 0.1
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "simulating") -> None:
+        self._doing = doing
         self._begun = self._last = time.monotonic()
         self._shown = False
         self._live = sys.stderr is not None and sys.stderr.isatty()
@@ -69,7 +70,7 @@ class Progress:
         if not self._live or now - self._begun < self.AFTER_S or now - self._last < self.EVERY_S:
             return
         self._last, self._shown = now, True
-        text = f"simulating {name} ({number} of {count}): {done / max(total, 1):.0%}"
+        text = f"{self._doing} {name} ({number} of {count}): {done / max(total, 1):.0%}"
         sys.stderr.write(f"\r\x1b[2K{text[:100]}")
         sys.stderr.flush()
 

@@ -74,5 +74,6 @@ def each_not_negative(name: str, values: Iterable[float]) -> list[float]:
     if not listed:
         raise ValueError(f"{name} is empty; it needs at least one value")
     for index, value in enumerate(listed):
-        not_negative(**{f"{name}[{index}]": value})
+        if not 0 <= value < math.inf:
+            not_negative(**{f"{name}[{index}]": value})
     return listed

@@ -18,7 +18,7 @@ Start with :func:`all_reduce_worker`.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from simpar.cost import checks
 
@@ -45,7 +45,7 @@ class Memory:
     @property
     def total(self) -> float:
         """All of them together."""
-        return math.fsum(asdict(self).values())
+        return math.fsum(getattr(self, field.name) for field in fields(self))
 
     def to_dict(self) -> dict[str, float]:
         """Return the bytes by name, ``parameters_bytes`` and so on, in the order above."""

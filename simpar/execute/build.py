@@ -1,151 +1,141 @@
-"""From a workload, which knows what a model costs, to a model that is really trained.
+"""From a workload to a model that computes: the shapes of its tensors, and what its layers do.
 
-What can be built: perceptrons, GPTs (the family ``gpt``), and nets of convolutions, batch norms, poolings,
-additions and concatenations. Where the ReLUs are follows from what reads what, as the builder of workloads
-has it:
+A workload knows how many elements tensors have; their shapes follow from layer to layer. Trained can be
+perceptrons (``model: {preset: mlp, shape: {sizes: [...]}}``) and transformers of the GPT family whose head
+has a weight of its own (``shape: {..., tied: false}``).
 
-- in a net with activations of its own, as transformers have, there are none;
-- else after each linear layer and convolution, except the last layer and those that a norm reads;
-- after each norm, except those that only additions read;
-- after each addition.
-
-Workloads come as they are, without an import of their room: models are executed where it is not.
-Start with :func:`build`.
+Start with :func:`model_of`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from simpar.errors import InputError, Problem
-from simpar.execute import operations
-from simpar.execute.arrays import Gemm, gemm
-from simpar.execute.model import Model, Objective
-from simpar.execute.operations import DATA, Operation, Parameter
-
-Workload = Any
-"""A :class:`simpar.workload.layers.Workload`."""
+from simpar.errors import EngineError
+from simpar.execute import kernels
+from simpar.execute.kernels import Array
+from simpar.execute.model import DATA, Add, Attention, Embedding, Gelu, LayerNorm, Linear, Model, Operation
 
 Layer = Any
-"""A :class:`simpar.workload.layers.Layer`."""
+Workload = Any
+"""Those of :mod:`simpar.workload.layers`; only their attributes are read here."""
 
-Form = Any
-"""A :class:`simpar.workload.layers.Form`."""
+Loss = Callable[[Array, Array], tuple[Array, Array]]
+
+CAN = "what can be trained: perceptrons (preset: mlp), and gpt by its shape with tied: false"
 
 
-def build(workload: Workload, objective: Objective = "classes", gemm: Gemm = gemm) -> Model:
-    """Return the model of *workload*, with the same layers and tensors.
-
-    Args:
-        objective: what is learned, classes or values.
-        gemm: multiplies matrices.
+def model_of(workload: Workload, loss: Loss = kernels.cross_entropy) -> Model:
+    """Return a model whose operation *i* computes layer *i* of *workload*.
 
     Raises:
-        InputError: it has layers that nobody knows how to compute; the first of each kind is named.
+        EngineError: a layer is of a kind that cannot be trained here; the message names it.
     """
-    problems: dict[str, Problem] = {}
-    for index, layer in enumerate(workload.layers):
-        said = _problem(workload.layers, index)
-        if said:
-            message = f"{workload.name} cannot be executed: layer {layer.name} ({layer.kind}) {said[0]}"
-            problems.setdefault(said[0], Problem("", 0, 0, "model", message, said[1]))
-    if problems:
-        raise InputError(problems.values())
-    forms = [layer.form for layer in workload.layers]
-    layers = [
-        _operation(layer, _has_relu(index, forms), workload.layers)
-        for index, layer in enumerate(workload.layers)
-    ]
-    return Model(tuple(layers), objective, gemm)
+    return Model(_Shapes(workload).operations(), loss)
 
 
-def _problem(layers: Sequence[Layer], index: int) -> tuple[str, str] | None:
-    """Return why nobody can compute a layer, and a way out; None where it can be."""
-    form = layers[index].form
-    if form is None:
-        return "says what it costs, not what it computes", "take a preset with a shape: gpt or mlp"
-    if form.operation not in MAKERS:
-        return f"is an operation that nobody knows how to compute: {form.operation}", ""
-    unknown = _unknown(form)
-    if unknown:
-        return unknown, ""
-    for source, shape in zip(form.reads, form.inputs, strict=True):
-        if source != DATA and math.prod(layers[source].form.output) != math.prod(shape):
-            return f"reads only a part of {layers[source].name}", ""
-    readers = [reader for reader in layers[index + 1 :] if reader.form and index in reader.form.reads]
-    if index < len(layers) - 1 and not readers:
-        return "is an end besides the last layer, and there is one loss", ""
-    return None
+def input_features(workload: Workload) -> int | None:
+    """Return how many numbers the first layer reads of a sample; None where it reads tokens."""
+    first = workload.layers[0]
+    if first.kind != "linear" or len(first.tensors) != 2:
+        return None
+    return int(first.tensors[0].elements // first.tensors[1].elements)
 
 
-def _unknown(form: Form) -> str:
-    """Return what is unknown of an operation that is known in general; '' for nothing."""
-    numbers = dict(form.numbers)
-    match form.operation:
-        case "linear" if numbers["parts"] > 1:
-            return "is several linear layers side by side, which nobody computes yet"
-        case "layer_norm" if len(form.tensors) < 2:
-            return "is an RMSNorm, which nobody computes yet"
-        case "embedding" if len(form.tensors) != 2:
-            return "has other tables than one of tokens and one of positions, which nobody computes yet"
-        case "activation" if numbers["gated"]:
-            return "is a gated activation, which nobody computes yet"
-    return ""
+class _Shapes:
+    """One pass over the layers of a workload."""
 
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        self.features: list[int] = []
+        self.has_activations = any(layer.kind == "activation" for layer in workload.layers)
 
-def _has_relu(index: int, forms: Sequence[Form]) -> bool:
-    """Say whether what is negative of the output of a layer becomes 0."""
-    if index == len(forms) - 1 or any(form.operation == "activation" for form in forms):
-        return False
-    readers = {form.operation for form in forms if index in form.reads}
-    match forms[index].operation:
-        case "linear" | "conv":
-            return "batch_norm" not in readers
-        case "batch_norm":
-            return readers != {"add"}
-        case "add":
-            return True
-    return False
+    def operations(self) -> tuple[Operation, ...]:
+        """Return what the layers do."""
+        makers = {
+            "linear": self._linear,
+            "embedding": self._embedding,
+            "norm": self._norm,
+            "attention": self._attention,
+            "activation": self._gelu,
+            "add": self._add,
+        }
+        found = []
+        for index, layer in enumerate(self.workload.layers):
+            if layer.kind not in makers:
+                raise self._refuse(layer, f"is of the kind {layer.kind!r}, which cannot be trained yet")
+            found.append(makers[layer.kind](index, layer))
+        return tuple(found)
 
+    def _refuse(self, layer: Layer, why: str) -> EngineError:
+        return EngineError(f"{self.workload.name}: {layer.name} {why}; {CAN}")
 
-def _operation(layer: Layer, relu: bool, layers: Sequence[Layer]) -> Operation:
-    """Return what computes *layer*."""
-    form = layer.form
-    tensors = tuple(
-        Parameter(tensor.name, shape) for tensor, shape in zip(layer.tensors, form.tensors, strict=True)
-    )
-    numbers = dict(form.numbers)
-    borrows = None
-    if form.operation == "linear" and not numbers.pop("parts"):
-        borrows = _table(form, layers)
-    numbers.pop("gated", None)
-    return MAKERS[form.operation](
-        layer.name, tensors, form.reads, form.inputs, form.output, borrows=borrows, relu=relu, **numbers
-    )
+    def _read(self, layer: Layer) -> int:
+        """Return the features that a layer reads."""
+        return int(self.features[layer.inputs[0]])
 
+    def _linear(self, index: int, layer: Layer) -> Operation:
+        if not layer.tensors:
+            raise self._refuse(layer, "computes with the weight of another layer")
+        if len(layer.tensors) > 2:
+            raise self._refuse(layer, f"is {len(layer.tensors)} tensors side by side")
+        weight = layer.tensors[0].elements
+        if layer.inputs:
+            inside = self._read(layer)
+        elif len(layer.tensors) == 2:
+            inside = weight // layer.tensors[1].elements
+        else:
+            raise self._refuse(layer, "reads data of a size that nothing says")
+        out, rest = divmod(weight, inside)
+        if rest or (len(layer.tensors) == 2 and layer.tensors[1].elements != out):
+            raise self._refuse(layer, f"has {weight} weights for {inside} features that it reads")
+        self.features.append(out)
+        is_last = index == len(self.workload.layers) - 1
+        tensors: list[tuple[str, tuple[int, ...]]] = [(layer.tensors[0].name, (out, inside))]
+        tensors += [(layer.tensors[1].name, (out,))] if len(layer.tensors) == 2 else []
+        relu = not self.has_activations and not is_last
+        return Linear(layer.name, layer.inputs or (DATA,), tuple(tensors), relu=relu)
 
-def _table(form: Form, layers: Sequence[Layer]) -> tuple[int, int]:
-    """Return the layer and the tensor that a tied linear layer computes with: the table of tokens."""
-    shape = (form.output[-1], form.inputs[0][-1])
-    for index, layer in enumerate(layers):
-        if layer.form.operation == "embedding" and layer.form.tensors[0] == shape:
-            return index, 0
-    raise AssertionError(f"no layer has a table of {shape}")
+    def _embedding(self, index: int, layer: Layer) -> Operation:
+        following = next(
+            (
+                one
+                for one in self.workload.layers[index + 1 :]
+                if one.kind == "norm" and one.inputs == (index,) and one.tensors
+            ),
+            None,
+        )
+        if following is None or len(layer.tensors) > 2 or layer.inputs:
+            raise self._refuse(layer, "is no table of tokens with one of positions and a norm after it")
+        features = following.tensors[0].elements
+        self.features.append(features)
+        tensors = tuple((one.name, (one.elements // features, features)) for one in layer.tensors)
+        return Embedding(layer.name, (DATA,), tensors)
 
+    def _norm(self, index: int, layer: Layer) -> Operation:
+        features = self._read(layer)
+        if not layer.tensors or layer.tensors[0].elements != features:
+            raise self._refuse(layer, f"does not normalise {features} features")
+        if len(layer.tensors) == 1:
+            raise self._refuse(layer, "is an RMSNorm")
+        self.features.append(features)
+        tensors = tuple((one.name, (one.elements,)) for one in layer.tensors)
+        return LayerNorm(layer.name, layer.inputs, tensors)
 
-MAKERS: dict[str, Callable[..., Operation]] = {
-    "linear": operations.Linear,
-    "conv": operations.Convolution,
-    "batch_norm": operations.BatchNorm,
-    "layer_norm": operations.LayerNorm,
-    "embedding": operations.Embedding,
-    "attention": operations.Attention,
-    "activation": operations.Gelu,
-    "pool": operations.Pool,
-    "global_avg_pool": operations.WholePool,
-    "add": operations.Add,
-    "concat": operations.Concat,
-}
-"""What computes the layers, by the operation of their form."""
+    def _attention(self, index: int, layer: Layer) -> Operation:
+        if layer.heads is None:
+            raise self._refuse(layer, "has heads that nothing tells the number of")
+        heads, kv_heads = layer.heads
+        self.features.append(self._read(layer) // (heads + 2 * kv_heads) * heads)
+        return Attention(layer.name, layer.inputs, heads=heads, kv_heads=kv_heads, causal=True)
+
+    def _gelu(self, index: int, layer: Layer) -> Operation:
+        self.features.append(self._read(layer))
+        return Gelu(layer.name, layer.inputs)
+
+    def _add(self, index: int, layer: Layer) -> Operation:
+        if len(layer.inputs) != 2:
+            raise self._refuse(layer, "adds what is not two outputs")
+        self.features.append(self._read(layer))
+        return Add(layer.name, layer.inputs)

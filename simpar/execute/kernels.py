@@ -1,140 +1,237 @@
-"""The arithmetic of linear layers, what stands between them, and losses: forward and backward.
+"""Arithmetic of neural networks, forward and backward, on arrays of any kind.
 
-A kernel returns its result and what its backward needs; the backward takes the gradient of the result and
-returns those of all inputs. Gradients of parameters are summed over samples. The first axis of an array
-counts samples, the last features.
+Functions take arrays of NumPy, CuPy or any other array-API namespace, and compute in that namespace: one
+code path. Matrix products go through :func:`gemm`, or whatever the caller gives in its place. Where a
+function takes *out*, it writes its result there: in place where the namespace can, else by copying.
 
-Convolutions are in :mod:`simpar.execute.kernels_image`, attention and what belongs to it in
-:mod:`simpar.execute.kernels_sequence`. Start with :func:`linear`.
+A forward function returns its result and what its backward function needs. Gradients of parameters are
+**summed** over samples, never averaged, so that those of parts of a batch add up to those of the whole.
+
+Shapes: ``(..., features)`` for dense layers, ``(samples, tokens, features)`` for attention. Convolutions are
+in :mod:`simpar.execute.convolution`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
-from simpar.execute.arrays import Array, Gemm, apply, gemm, namespace
+from array_api_compat import array_namespace, is_cupy_namespace, is_numpy_namespace
+
+Array = Any
+"""An array of NumPy, CuPy or another array-API namespace."""
+
+Gemm = Callable[..., Array]
+"""A matrix product: ``gemm(a, b, out=None)`` for a (..., m, k) and b (..., k, n)."""
+
+NORM_EPSILON = 1e-5
+"""What is added to a variance before its root is taken; PyTorch's default."""
 
 
-def linear(
-    x: Array, weight: Array, bias: Array | None, out: Array | None = None, gemm: Gemm = gemm
-) -> tuple[Array, tuple[Array, Array]]:
-    """Return ``x weight^T + bias`` and what :func:`linear_backward` needs.
+def gemm(a: Array, b: Array, out: Array | None = None) -> Array:
+    """Return the products of matrices *a* (..., m, k) and *b* (..., k, n), into *out* where it is given."""
+    return into(array_namespace(a, b).matmul, a, b, out=out)
 
-    Args:
-        x: [..., features in].
-        weight: [features out, features in].
-        bias: [features out], or None.
-        out: [rows, features out] of all of *x*, for the result.
-    """
-    xp = namespace(x)
-    flat = xp.reshape(x, (-1, x.shape[-1]))
-    y = gemm(flat, xp.matrix_transpose(weight), out=out)
+
+def into(function: Callable[..., Array], *arguments: Array, out: Array | None) -> Array:
+    """Return *function* of *arguments*, written into *out* where it is given."""
+    if out is None:
+        return function(*arguments)
+    xp = array_namespace(out)
+    if is_numpy_namespace(xp) or is_cupy_namespace(xp):
+        return function(*arguments, out=out)
+    out[...] = function(*arguments)
+    return out
+
+
+# -- dense layers ----------------------------------------------------------------------------------------
+
+
+def linear(x: Array, weight: Array, bias: Array | None, gemm: Gemm = gemm, out: Array | None = None) -> Array:
+    """Return ``x weight^T + bias``: x (..., in), weight (out, in), bias (out,) or None."""
+    xp = array_namespace(x, weight)
+    rows = xp.reshape(x, (-1, x.shape[-1]))
+    flat = None if out is None else xp.reshape(out, (-1, weight.shape[0]))
+    y = gemm(rows, xp.matrix_transpose(weight), out=flat)
     if bias is not None:
-        y = apply(xp.add, y, bias, out=y)
-    return xp.reshape(y, (*x.shape[:-1], weight.shape[0])), (flat, weight)
+        y = into(xp.add, y, bias, out=flat)
+    return xp.reshape(y, (*x.shape[:-1], weight.shape[0])) if out is None else out
 
 
 def linear_backward(
-    dy: Array,
-    saved: tuple[Array, Array],
-    out: tuple[Array | None, Array | None, Array | None] = (None, None, None),
-    gemm: Gemm = gemm,
-) -> tuple[Array, Array, Array]:
-    """Return the gradients of the input, the weight and the bias, in *out* where that has arrays."""
-    x, weight = saved
-    xp = namespace(dy)
-    flat = xp.reshape(dy, (-1, dy.shape[-1]))
-    dx = gemm(flat, weight, out=out[0])
-    dweight = gemm(xp.matrix_transpose(flat), x, out=out[1])
-    dbias = apply(xp.sum, flat, out=out[2], axis=0)
-    return xp.reshape(dx, (*dy.shape[:-1], weight.shape[1])), dweight, dbias
+    x: Array, weight: Array, dy: Array, has_bias: bool = True, gemm: Gemm = gemm
+) -> tuple[Array, Array, Array | None]:
+    """Return the gradients of x (..., in), weight (out, in) and bias (out,), given that of the result."""
+    xp = array_namespace(x, weight, dy)
+    rows, d = xp.reshape(x, (-1, x.shape[-1])), xp.reshape(dy, (-1, dy.shape[-1]))
+    dx = xp.reshape(gemm(d, weight), x.shape)
+    return dx, gemm(xp.matrix_transpose(d), rows), xp.sum(d, axis=0) if has_bias else None
 
 
 def relu(x: Array, out: Array | None = None) -> Array:
-    """Return what is positive of *x*, else 0; what is no number stays none. *out* may be *x*."""
-    return apply(namespace(x).maximum, x, 0.0, out=out)
+    """Return x where it is above 0, else 0."""
+    xp = array_namespace(x)
+    return into(xp.maximum, x, xp.zeros((), dtype=x.dtype), out=out)
 
 
-def relu_backward(dy: Array, y: Array) -> Array:
-    """Return the gradient of the input from the result *y*; at 0 it is 0."""
-    return namespace(dy).where(y > 0, dy, 0.0)
+def relu_backward(y: Array, dy: Array) -> Array:
+    """Return the gradient of the input, given the result *y* and its gradient."""
+    xp = array_namespace(y, dy)
+    return xp.where(y > 0, dy, xp.zeros_like(dy))
 
 
-_GELU = math.sqrt(2.0 / math.pi)
-_GELU_CUBIC = 0.044715
+def gelu(x: Array) -> tuple[Array, Array]:
+    """Return ``x Phi(x)`` by its approximation with tanh, and that tanh.
 
-
-def gelu(x: Array, out: Array | None = None) -> tuple[Array, tuple[Array, Array]]:
-    """Return the Gaussian error linear unit, as GPT-2 approximates it, and what its backward needs.
-
-    Source: Hendrycks and Gimpel, arXiv:1606.08415: ``x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))``.
+    Source: Hendrycks and Gimpel, arXiv:1606.08415; the form that GPT-2 uses.
     """
-    xp = namespace(x)
-    bent = xp.tanh(_GELU * (x + _GELU_CUBIC * (x * x * x)))
-    return apply(xp.multiply, 0.5 * x, 1.0 + bent, out=out), (x, bent)
+    xp = array_namespace(x)
+    tanh = xp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+    return 0.5 * x * (1 + tanh), tanh
 
 
-def gelu_backward(dy: Array, saved: tuple[Array, Array], out: Array | None = None) -> Array:
-    """Return the gradient of the input."""
-    x, bent = saved
-    inner = _GELU * (1.0 + 3.0 * _GELU_CUBIC * (x * x))
-    slope = 0.5 * (1.0 + bent) + 0.5 * x * (1.0 - bent * bent) * inner
-    return apply(namespace(dy).multiply, dy, slope, out=out)
+def gelu_backward(x: Array, tanh: Array, dy: Array) -> Array:
+    """Return the gradient of the input of :func:`gelu`."""
+    inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return dy * (0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * inner)
 
 
-def softmax(x: Array, out: Array | None = None) -> Array:
-    """Return positive shares that sum to 1 over the last axis; -inf gets none."""
-    xp = namespace(x)
-    raised = apply(xp.subtract, x, xp.max(x, axis=-1, keepdims=True), out=out)
-    raised = apply(xp.exp, raised, out=out)
-    return apply(xp.divide, raised, xp.sum(raised, axis=-1, keepdims=True), out=out)
+# -- normalisation, embedding ----------------------------------------------------------------------------
 
 
-def softmax_backward(dy: Array, y: Array) -> Array:
-    """Return the gradient of the input from the result *y*."""
-    return y * (dy - namespace(dy).sum(dy * y, axis=-1, keepdims=True))
+def layer_norm(x: Array, weight: Array, bias: Array | None) -> tuple[Array, tuple[Array, Array]]:
+    """Return x normalised over its last axis, times *weight* plus *bias*, and (normalised, 1 / deviation).
+
+    Source: Ba, Kiros and Hinton, arXiv:1607.06450.
+    """
+    xp = array_namespace(x, weight)
+    centred = x - xp.mean(x, axis=-1, keepdims=True)
+    scale = 1 / xp.sqrt(xp.mean(centred * centred, axis=-1, keepdims=True) + NORM_EPSILON)
+    normal = centred * scale
+    y = normal * weight
+    return (y if bias is None else y + bias), (normal, scale)
 
 
-# -- losses ------------------------------------------------------------------------------------------
+def layer_norm_backward(
+    saved: tuple[Array, Array], weight: Array, dy: Array, has_bias: bool = True
+) -> tuple[Array, Array, Array | None]:
+    """Return the gradients of x, weight and bias of :func:`layer_norm`."""
+    normal, scale = saved
+    xp = array_namespace(normal, weight, dy)
+    d = dy * weight
+    mean = xp.mean(d, axis=-1, keepdims=True)
+    along = normal * xp.mean(d * normal, axis=-1, keepdims=True)
+    axes = tuple(range(dy.ndim - 1))
+    return (
+        scale * (d - mean - along),
+        xp.sum(dy * normal, axis=axes),
+        xp.sum(dy, axis=axes) if has_bias else None,
+    )
 
 
-def cross_entropy(x: Array, targets: Array, out: Array | None = None) -> tuple[Array, Array]:
-    """Return the softmax cross entropy in nats, summed over samples, and its gradient.
+def embedding(tokens: Array, table: Array) -> Array:
+    """Return the rows of *table* (rows, features) that *tokens* (any shape, integers) name."""
+    xp = array_namespace(tokens, table)
+    flat = xp.take(table, xp.reshape(tokens, (-1,)), axis=0)
+    return xp.reshape(flat, (*tokens.shape, table.shape[-1]))
 
-    The loss of a sample with several targets, such as a sequence of tokens, is their mean.
+
+def embedding_backward(tokens: Array, rows: int, dy: Array, gemm: Gemm = gemm) -> Array:
+    """Return the gradient of a table of *rows* rows: what each row was used for, added up.
+
+    As a product with the tokens one-hot, so that the order of additions is fixed and every namespace can.
+    """
+    xp = array_namespace(tokens, dy)
+    flat = xp.reshape(tokens, (-1, 1))
+    hot = xp.astype(flat == xp.arange(rows, dtype=tokens.dtype), dy.dtype)
+    return gemm(xp.matrix_transpose(hot), xp.reshape(dy, (-1, dy.shape[-1])))
+
+
+# -- attention -------------------------------------------------------------------------------------------
+
+
+def softmax(x: Array) -> Array:
+    """Return the softmax over the last axis, shifted so that nothing overflows."""
+    xp = array_namespace(x)
+    e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
+    return e / xp.sum(e, axis=-1, keepdims=True)
+
+
+def attention(
+    qkv: Array, heads: int, kv_heads: int, causal: bool, gemm: Gemm = gemm
+) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+    """Return what tokens gather from each other, (samples, tokens, heads x d), and (q, k, v, shares).
 
     Args:
-        x: [samples, ..., classes]; any numbers.
-        targets: integers [samples, ...]: the right classes.
-        out: an array like *x* for the gradient.
+        qkv: queries of *heads* heads, then keys, then values of *kv_heads*, of d features each:
+            (samples, tokens, (heads + 2 kv_heads) d).
+        causal: whether tokens see only those before them and themselves.
 
-    Raises:
-        ValueError: the shapes do not belong together.
+    Source: Vaswani et al., arXiv:1706.03762, section 3.2; with fewer heads of keys, Ainslie et al.,
+    arXiv:2305.13245.
     """
-    if tuple(x.shape[:-1]) != tuple(targets.shape):
-        raise ValueError(f"{tuple(targets.shape)} classes are not the targets of outputs {tuple(x.shape)}")
-    xp = namespace(x)
-    share = 1.0 / math.prod(targets.shape[1:])
-    raised = x - xp.max(x, axis=-1, keepdims=True)
-    classes = xp.arange(x.shape[-1], dtype=targets.dtype)
-    right = classes == xp.expand_dims(targets, axis=-1)
-    at_target = xp.sum(xp.where(right, raised, 0.0), axis=-1)
-    risen = xp.exp(raised)
-    total = xp.sum(risen, axis=-1, keepdims=True)
-    loss = xp.sum(xp.log(xp.squeeze(total, axis=-1)) - at_target) * share
-    dx = apply(xp.divide, risen, total, out=out)
-    dx = apply(xp.subtract, dx, xp.astype(right, x.dtype), out=dx)
-    return loss, dx if share == 1.0 else apply(xp.multiply, dx, share, out=dx)
+    xp = array_namespace(qkv)
+    samples, tokens, features = qkv.shape
+    width = features // (heads + 2 * kv_heads)
+    group = heads // kv_heads
+    parts = xp.permute_dims(xp.reshape(qkv, (samples, tokens, heads + 2 * kv_heads, width)), (0, 2, 1, 3))
+    q = xp.reshape(parts[:, :heads, :, :], (samples, kv_heads, group, tokens, width))
+    k = parts[:, heads : heads + kv_heads, :, :][:, :, None, :, :]
+    v = parts[:, heads + kv_heads :, :, :][:, :, None, :, :]
+    scores = gemm(q, xp.matrix_transpose(k)) / math.sqrt(width)
+    if causal:
+        place = xp.arange(tokens)
+        seen = place[:, None] >= place[None, :]
+        scores = xp.where(seen, scores, xp.full_like(scores, -math.inf))
+    shares = softmax(scores)
+    gathered = xp.reshape(gemm(shares, v), (samples, heads, tokens, width))
+    y = xp.reshape(xp.permute_dims(gathered, (0, 2, 1, 3)), (samples, tokens, heads * width))
+    return y, (q, k, v, shares)
 
 
-def half_squared_error(x: Array, targets: Array, out: Array | None = None) -> tuple[Array, Array]:
-    """Return ``sum((x - targets)^2) / 2`` over samples and features, and its gradient.
+def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array, gemm: Gemm = gemm) -> Array:
+    """Return the gradient of *qkv* of :func:`attention`."""
+    q, k, v, shares = saved
+    xp = array_namespace(q, dy)
+    samples, kv_heads, group, tokens, width = q.shape
+    heads = kv_heads * group
+    d = xp.permute_dims(xp.reshape(dy, (samples, tokens, heads, width)), (0, 2, 1, 3))
+    d = xp.reshape(d, q.shape)
+    dv = xp.sum(gemm(xp.matrix_transpose(shares), d), axis=2)
+    ds = gemm(d, xp.matrix_transpose(v))
+    ds = shares * (ds - xp.sum(ds * shares, axis=-1, keepdims=True)) / math.sqrt(width)
+    dq = xp.reshape(gemm(ds, k), (samples, heads, tokens, width))
+    dk = xp.sum(gemm(xp.matrix_transpose(ds), q), axis=2)
+    parts = xp.permute_dims(xp.concat([dq, dk, dv], axis=1), (0, 2, 1, 3))
+    return xp.reshape(parts, (samples, tokens, (heads + 2 * kv_heads) * width))
 
-    Raises:
-        ValueError: the shapes differ.
+
+# -- losses ----------------------------------------------------------------------------------------------
+
+
+def cross_entropy(scores: Array, targets: Array) -> tuple[Array, Array]:
+    """Return ``-log softmax(scores)[target]`` summed over samples, and the gradient of *scores*.
+
+    Of a sample that is several tokens, the mean of theirs counts: so the same learning rate suits sequences
+    of any length.
+
+    Args:
+        scores: (samples, classes) or (samples, tokens, classes).
+        targets: the class of each, integers (samples,) or (samples, tokens).
     """
-    if tuple(x.shape) != tuple(targets.shape):
-        raise ValueError(f"values {tuple(targets.shape)} are not the targets of outputs {tuple(x.shape)}")
-    xp = namespace(x)
-    dx = apply(xp.subtract, x, targets, out=out)
-    return 0.5 * xp.sum(dx * dx), dx
+    xp = array_namespace(scores)
+    classes = scores.shape[-1]
+    shifted = scores - xp.max(scores, axis=-1, keepdims=True)
+    logs = shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+    wanted = xp.asarray(targets, device=getattr(scores, "device", None))[..., None]
+    hot = xp.astype(wanted == xp.arange(classes, dtype=wanted.dtype), scores.dtype)
+    tokens = math.prod(scores.shape[1:-1])
+    return -xp.sum(logs * hot) / tokens, (xp.exp(logs) - hot) / tokens
+
+
+def squared_error(y: Array, targets: Array) -> tuple[Array, Array]:
+    """Return half the squared distance to *targets*, summed over everything, and the gradient of *y*."""
+    xp = array_namespace(y)
+    off = y - targets
+    return 0.5 * xp.sum(off * off), off

@@ -1,199 +1,331 @@
-"""A model that is really trained: operations one after another, and a loss.
+"""Models that compute: the operations of a workload's layers, each with its way back.
 
-A model owns no parameters; they are a list of arrays, one a tensor, in the model's order. So one model serves
-any number of workers, each with parameters of its own. Passes may be cut anywhere between layers. What
-crosses a cut is one array, or a tuple of them where several layers behind it read something before it.
+Operation *i* of a :class:`Model` is layer *i* of the workload, so what a program says of layers selects
+operations. An operation reads the outputs of earlier ones, or the data. What crosses a cut between layers is
+a dictionary: every output made before the cut that is read after it, and on the way back its gradient.
 
-Losses and gradients are sums over samples, never means: those of the slices of a batch add up to those of the
-whole. Who updates divides by the number of samples.
-
-Start with :class:`Model`.
+Gradients are sums over samples. Start with :class:`Model`; :mod:`simpar.execute.build` makes one of a
+workload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from simpar.errors import ProgramError
+from simpar.execute import convolution as conv
 from simpar.execute import kernels
-from simpar.execute.arrays import Array, Buffers, Gemm, gemm
-from simpar.execute.operations import DATA, Embedding, Operation, Shape, Tools
+from simpar.execute.kernels import Array, Gemm
 
-Objective = Literal["classes", "values"]
-"""What is learned: the right ones of classes, by cross entropy; or values, by half their squared errors."""
+Tensors = tuple[tuple[str, tuple[int, ...]], ...]
+"""(name, shape) of each parameter tensor."""
 
-Crossing = Any
-"""One array; or a tuple of arrays, in the order of the layers that made them."""
+Crossing = dict[int, Array]
+"""By the layer that made it, or -1 for the data, what is read further on."""
+
+DATA = -1
 
 
-class Saved(NamedTuple):
-    """What a pass forward keeps for the pass backward."""
+@dataclass(frozen=True)
+class Operation:
+    """One layer: what it reads, its parameters, how it computes."""
 
-    first: int
-    last: int
-    layers: list[Any]
-    """Of each layer what its operation keeps."""
+    name: str
+    reads: tuple[int, ...]
+    """Layers whose outputs it reads, in the order of its arguments; -1 is the data."""
+    tensors: Tensors = ()
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        raise NotImplementedError
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs (None: it has none) and of the parameters."""
+        raise NotImplementedError
+
+    def initial(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Return parameters to begin with: weights by He et al. (arXiv:1502.01852), norms 1, biases 0."""
+        return [_initial(name, shape, rng) for name, shape in self.tensors]
+
+
+def _initial(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    if len(shape) == 1:
+        return np.ones(shape) if name.endswith("weight") else np.zeros(shape)
+    return rng.normal(0.0, math.sqrt(2.0 / math.prod(shape[1:])), shape)
+
+
+@dataclass(frozen=True)
+class Linear(Operation):
+    """A dense layer, with ReLU where *relu* says so: weight (out, in), bias (out,)."""
+
+    relu: bool = False
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        bias = parameters[1] if len(parameters) > 1 else None
+        y = kernels.linear(inputs[0], parameters[0], bias, gemm)
+        y = kernels.relu(y) if self.relu else y
+        return y, (inputs[0], y if self.relu else None)
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        x, y = saved
+        if self.relu:
+            dy = kernels.relu_backward(y, dy)
+        dx, dw, db = kernels.linear_backward(x, parameters[0], dy, len(parameters) > 1, gemm)
+        return [dx], [dw] if db is None else [dw, db]
+
+
+@dataclass(frozen=True)
+class Embedding(Operation):
+    """The rows of a table for tokens, plus those of a second table for their positions, if there is one."""
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        tokens = inputs[0]
+        y = kernels.embedding(tokens, parameters[0])
+        if len(parameters) > 1:
+            y = y + parameters[1][: tokens.shape[-1], :]
+        return y, tokens
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        xp = array_namespace(dy)
+        found = [kernels.embedding_backward(saved, parameters[0].shape[0], dy, gemm)]
+        if len(parameters) > 1:
+            used = xp.sum(dy, axis=0)
+            rest = xp.zeros((parameters[1].shape[0] - used.shape[0], used.shape[1]), dtype=dy.dtype)
+            found.append(xp.concat([used, rest], axis=0))
+        return [None], found
+
+
+@dataclass(frozen=True)
+class LayerNorm(Operation):
+    """Normalisation over features: weight, and bias unless there is none."""
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        return kernels.layer_norm(inputs[0], parameters[0], parameters[1] if len(parameters) > 1 else None)
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        dx, dw, db = kernels.layer_norm_backward(saved, parameters[0], dy, len(parameters) > 1)
+        return [dx], [dw] if db is None else [dw, db]
+
+
+@dataclass(frozen=True)
+class Attention(Operation):
+    """What is between the projections: queries, keys and values in, what was gathered out."""
+
+    heads: int = 1
+    kv_heads: int = 1
+    causal: bool = True
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        return kernels.attention(inputs[0], self.heads, self.kv_heads, self.causal, gemm)
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        return [kernels.attention_backward(saved, dy, gemm)], []
+
+
+@dataclass(frozen=True)
+class Gelu(Operation):
+    """GELU of each element."""
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        y, tanh = kernels.gelu(inputs[0])
+        return y, (inputs[0], tanh)
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        x, tanh = saved
+        return [kernels.gelu_backward(x, tanh, dy)], []
+
+
+@dataclass(frozen=True)
+class Add(Operation):
+    """The sum of two outputs."""
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        return inputs[0] + inputs[1], None
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        return [dy, dy], []
+
+
+@dataclass(frozen=True)
+class Convolution(Operation):
+    """A convolution, with ReLU where *relu* says so: weight (out, in, k, k), and a bias (out,) or none."""
+
+    stride: int = 1
+    padding: int = 0
+    relu: bool = False
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        bias = parameters[1] if len(parameters) > 1 else None
+        y, rows = conv.convolution(inputs[0], parameters[0], bias, self.stride, self.padding, gemm)
+        y = kernels.relu(y) if self.relu else y
+        return y, (inputs[0].shape, rows, y if self.relu else None)
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        shape, rows, y = saved
+        if self.relu:
+            dy = kernels.relu_backward(y, dy)
+        how = (self.stride, self.padding, len(parameters) > 1, gemm)
+        dx, dw, db = conv.convolution_backward(shape, rows, parameters[0], dy, *how)
+        return [dx], [dw] if db is None else [dw, db]
+
+
+@dataclass(frozen=True)
+class BatchNorm(Operation):
+    """Normalisation by channel over the slice at hand, with ReLU where *relu* says so."""
+
+    relu: bool = False
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        y, saved = conv.batch_norm(inputs[0], *parameters)
+        y = kernels.relu(y) if self.relu else y
+        return y, (saved, y if self.relu else None)
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        normal, y = saved
+        if self.relu:
+            dy = kernels.relu_backward(y, dy)
+        dx, dw, db = conv.batch_norm_backward(normal, parameters[0], dy)
+        return [dx], [dw, db]
+
+
+@dataclass(frozen=True)
+class MaxPool(Operation):
+    """The largest of each window."""
+
+    kernel: int = 2
+    stride: int = 2
+    padding: int = 0
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        y, which = conv.max_pool(inputs[0], self.kernel, self.stride, self.padding)
+        return y, (inputs[0].shape, which)
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        shape, which = saved
+        return [conv.max_pool_backward(shape, which, dy, self.kernel, self.stride, self.padding)], []
+
+
+@dataclass(frozen=True)
+class Flatten(Operation):
+    """All of a sample in one row."""
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        x = inputs[0]
+        return array_namespace(x).reshape(x, (x.shape[0], -1)), x.shape
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        return [array_namespace(dy).reshape(dy, saved)], []
 
 
 @dataclass(frozen=True)
 class Model:
-    """Layers in topological order, each reading layers before it."""
+    """Operations, one a layer of a workload, and a loss.
+
+    What goes between ranges of layers is an array where it is the data or the last output, and a
+    :data:`Crossing` elsewhere.
+    """
 
     layers: tuple[Operation, ...]
-    """One a layer of the workload, with the same index."""
+    loss: Callable[[Array, Array], tuple[Array, Array]] = kernels.cross_entropy
+    """From the last output and the targets, the loss summed over samples and the gradient of the output."""
+    gemm: Gemm = field(default=kernels.gemm, compare=False)
 
-    objective: Objective = "classes"
-
-    gemm: Gemm = gemm
-    """Multiplies matrices, everywhere."""
-
-    @property
-    def shapes(self) -> list[Shape]:
-        """Shapes of all parameter tensors."""
-        return [tensor.shape for layer in self.layers for tensor in layer.tensors]
-
-    @property
-    def input_shape(self) -> Shape:
-        """Shape of one sample."""
-        return next(
-            shape
-            for layer in self.layers
-            for source, shape in zip(layer.reads, layer.shapes, strict=True)
-            if source == DATA
-        )
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of what comes out for one sample."""
-        return self.layers[-1].output
-
-    @property
-    def takes_tokens(self) -> bool:
-        """Whether a sample is a row of tokens, which are integers, rather than of numbers."""
-        return any(isinstance(layer, Embedding) for layer in self.layers)
-
-    def first_tensor(self, layer: int) -> int:
-        """Return the index of the first tensor of *layer*, or of what follows where it has none."""
-        return sum(len(one.tensors) for one in self.layers[:layer])
-
-    def init(self, seed: int, xp: Any = np, dtype: Any = None) -> list[Array]:
-        """Return new parameters, all of them, drawn from *seed*: the same numbers in every library.
-
-        Args:
-            xp: the library whose arrays they are.
-            dtype: their type in that library; float32 by default.
-        """
-        found, number = [], 0
-        for layer in self.layers:
-            for tensor, (_, shape) in enumerate(layer.tensors):
-                mean, std = layer.start(tensor)
-                # Each tensor has a stream of its own: it begins the same whatever stands before it.
-                values = mean + std * np.random.default_rng([seed, number]).standard_normal(shape)
-                found.append(xp.asarray(values, dtype=xp.float32 if dtype is None else dtype))
-                number += 1
-        return found
-
-    def crossing(self, position: int) -> tuple[int, ...]:
-        """Return the layers whose outputs cross the cut before *position*: at the end, the last one."""
-        if position == len(self.layers):
-            return (position - 1,)
-        return tuple(
-            sorted(
-                {source for layer in self.layers[position:] for source in layer.reads if source < position}
-            )
-        )
+    def init(self, seed: int, xp: Any = np, dtype: str = "float64") -> list[Array]:
+        """Return parameters to begin with, layer after layer: the same numbers in every namespace."""
+        rng = np.random.default_rng(seed)
+        made = [tensor for layer in self.layers for tensor in layer.initial(rng)]
+        return [xp.asarray(tensor.astype(dtype)) for tensor in made]
 
     def forward(
-        self,
-        parameters: Sequence[Array | None],
-        x: Crossing,
-        first: int = 0,
-        last: int | None = None,
-        buffers: Buffers | None = None,
-    ) -> tuple[Crossing, Saved]:
-        """Return what the layers [*first*, *last*) make of *x*, and what :meth:`backward` needs.
+        self, parameters: Sequence[Array], x: Any, first: int = 0, last: int | None = None
+    ) -> tuple[Any, Any]:
+        """Return what the layers [first, last) make of *x*, and what they keep for the way back.
 
         Args:
-            parameters: those of the whole model; of other layers they may be None.
-            x: samples, or what crosses the cut before *first*; the first axis counts samples.
-            buffers: arrays to write into; by default all are new.
-
-        Raises:
-            ProgramError: a layer computes with the weight of another that is not among these layers, so that
-                nobody would see the whole gradient of that.
+            parameters: of the whole model; those of other layers are not looked at.
         """
         last = len(self.layers) if last is None else last
-        outputs = dict(zip(self.crossing(first), _apart(x), strict=True))
-        saved, tensor = [], self.first_tensor(first)
+        known: Crossing = {DATA: x} if first == 0 else dict(x)
+        kept = []
         for index in range(first, last):
             layer = self.layers[index]
-            own = list(parameters[tensor : tensor + len(layer.tensors)])
-            if layer.borrows:
-                own.append(parameters[self._borrowed(index, first, last)])
-            inputs = [outputs[source] for source in layer.reads]
-            outputs[index], kept = layer.forward(inputs, own, Tools(self.gemm, buffers, index))
-            saved.append(kept)
-            tensor += len(layer.tensors)
-        return _together([outputs[source] for source in self.crossing(last)]), Saved(first, last, saved)
+            mine = self._of(parameters, index)
+            known[index], saved = layer.forward(mine, [known[one] for one in layer.reads], self.gemm)
+            kept.append(saved)
+        if last == len(self.layers):
+            return known[last - 1], (first, last, kept)
+        needed = self._crossing(last)
+        return {index: known[index] for index in needed}, (first, last, kept)
 
-    def backward(
-        self,
-        parameters: Sequence[Array | None],
-        saved: Saved,
-        dy: Crossing,
-        buffers: Buffers | None = None,
-    ) -> tuple[Crossing, list[Array]]:
-        """Return the gradients of what crossed the cut before the layers, and of their tensors in order.
-
-        Both are sums over samples. What is no numbers, such as tokens, has None for a gradient.
-        """
+    def backward(self, parameters: Sequence[Array], saved: Any, dy: Any) -> tuple[Any, list[Array]]:
+        """Return the gradients of the input of :meth:`forward`, and of the parameters of its layers."""
         first, last, kept = saved
-        slopes: dict[int, Array | None] = dict(zip(self.crossing(last), _apart(dy), strict=True))
+        slopes: Crossing = {last - 1: dy} if last == len(self.layers) else dict(dy)
         gradients: list[list[Array]] = []
-        lent: dict[tuple[int, int], list[Array]] = {}
-        for index in reversed(range(first, last)):
+        for index in range(last - 1, first - 1, -1):
             layer = self.layers[index]
-            tools = Tools(self.gemm, buffers, index)
-            dxs, own = layer.backward(slopes.pop(index), kept[index - first], tools)
-            if layer.borrows:
-                lent.setdefault(layer.borrows, []).append(own.pop())
-            for tensor, values in enumerate(own):
-                for more in lent.get((index, tensor), ()):
-                    values = values + more
-                own[tensor] = values
-            gradients.append(own)
-            for source, dx in zip(layer.reads, dxs, strict=True):
-                before = slopes.get(source)
-                slopes[source] = dx if before is None else before + dx
-        found = [slopes.get(source) for source in self.crossing(first)]
-        return _together(found), [one for own in reversed(gradients) for one in own]
-
-    def _borrowed(self, layer: int, first: int, last: int) -> int:
-        """Return the index of the tensor that *layer* borrows, of a layer in [first, last)."""
-        borrows = self.layers[layer].borrows
-        assert borrows is not None, f"{self.layers[layer].name} borrows nothing"
-        owner, tensor = borrows
-        if not first <= owner < last:
-            raise ProgramError(
-                f"{self.layers[layer].name} computes with {self.layers[owner].tensors[tensor].name}, so "
-                "that the model cannot be cut between them; write 'tied: false' in its shape"
+            down, own = layer.backward(
+                self._of(parameters, index), kept[index - first], slopes.pop(index), self.gemm
             )
-        return self.first_tensor(owner) + tensor
+            gradients.append(own)
+            for read, slope in zip(layer.reads, down, strict=True):
+                if slope is not None:
+                    slopes[read] = slopes[read] + slope if read in slopes else slope
+        found = [gradient for own in reversed(gradients) for gradient in own]
+        return (slopes.get(DATA) if first == 0 else slopes), found
 
-    def loss(self, y: Array, targets: Array, out: Array | None = None) -> tuple[Array, Array]:
-        """Return the loss of outputs *y*, summed over samples, and its gradient."""
-        if self.objective == "classes":
-            return kernels.cross_entropy(y, targets, out)
-        return kernels.half_squared_error(y, targets, out)
+    def _crossing(self, cut: int) -> list[int]:
+        """Return what is read beyond layer *cut* and was there before it."""
+        return sorted({read for layer in self.layers[cut:] for read in layer.reads if read < cut})
 
-
-def _apart(x: Crossing) -> tuple[Array, ...]:
-    return x if isinstance(x, tuple) else (x,)
-
-
-def _together(arrays: Sequence[Array]) -> Crossing:
-    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+    def _of(self, parameters: Sequence[Array], index: int) -> list[Array]:
+        """Return the tensors of one layer."""
+        begin = sum(len(layer.tensors) for layer in self.layers[:index])
+        return list(parameters[begin : begin + len(self.layers[index].tensors)])

@@ -1,155 +1,20 @@
-"""Cutting what is trained into slices, and joining them again: the one is the inverse of the other.
+"""Slices of work, of models and of parameters: how they are cut, and joined again.
 
-=========== ===================================== ========================================================
-Way         What is cut                           Who has a slice
-=========== ===================================== ========================================================
-by batch    samples                               a worker of data parallelism, a microbatch
-by layer    the tensors of a model                a stage of a pipeline
-by outputs  the rows of a weight, and its bias    a device of tensor parallelism ("column parallel")
-by inputs   the columns of a weight               a device of tensor parallelism ("row parallel")
-by heads    queries, keys and values              a device of tensor parallelism
-by server   runs of elements                      a parameter server
-=========== ===================================== ========================================================
-
-A weight is [features out, features in]. Papers write it the other way round, so that their columns are our
-rows. How large the slices are is the caller's to say (:mod:`simpar.workload.splitting` has the rules): sizes
-need not be equal, and may be 0. Slices of arrays are views where the library has them: who changes one of
-them changes the whole.
-
-Start with :func:`cut`.
+Cutting and joining are inverse to each other, to the last bit, whatever the sizes: parts differ by at most
+one where a size does not divide, as the records and layers of a scenario do. Columns and rows are cut as in
+Megatron-LM (Shoeybi et al., arXiv:1909.08053, section 3): the outputs of a layer cut by columns are parts of
+the whole's, those of one cut by rows are summed.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from simpar.execute.arrays import Array, Gemm, gemm, namespace
-from simpar.execute.kernels import linear
-from simpar.execute.model import Model
+from array_api_compat import array_namespace
 
-
-def cut(x: Array, sizes: Sequence[int], axis: int = 0) -> list[Array]:
-    """Return *x* in parts of so many entries along *axis*, in their order: samples, rows or columns.
-
-    Raises:
-        ValueError: the sizes do not add up to what there is.
-    """
-    if sum(sizes) != x.shape[axis] or min(sizes, default=0) < 0:
-        raise ValueError(
-            f"parts of {', '.join(map(str, sizes))} do not make {x.shape[axis]} along axis {axis}"
-        )
-    ends = [0, *accumulate(sizes)]
-    before = (slice(None),) * (axis % x.ndim)
-    return [x[(*before, slice(begin, end), ...)] for begin, end in pairwise(ends)]
-
-
-def join(parts: Sequence[Array], axis: int = 0) -> Array:
-    """Return *parts* one after another along *axis*: the inverse of :func:`cut`."""
-    return namespace(*parts).concat(list(parts), axis=axis)
-
-
-# -- layers ------------------------------------------------------------------------------------------
-
-
-def cut_layers(
-    model: Model, tensors: Sequence[Array], stages: Sequence[tuple[int, int]]
-) -> list[list[Array]]:
-    """Return the *tensors* of each range of layers of *model*.
-
-    Raises:
-        ValueError: the ranges do not follow each other, or leave layers out.
-    """
-    ends = [0, *(last for _, last in stages)]
-    if [first for first, _ in stages] != ends[:-1] or ends[-1] != len(model.layers):
-        raise ValueError(f"stages {list(stages)} are not all {len(model.layers)} layers in their order")
-    places = [model.first_tensor(end) for end in ends]
-    return [list(tensors[begin:end]) for begin, end in pairwise(places)]
-
-
-def join_layers(stages: Iterable[Sequence[Array]]) -> list[Array]:
-    """Return the tensors of all stages: the inverse of :func:`cut_layers`."""
-    return [tensor for stage in stages for tensor in stage]
-
-
-# -- linear layers -----------------------------------------------------------------------------------
-
-
-def by_outputs(weight: Array, bias: Array | None, sizes: Sequence[int]) -> list[tuple[Array, Array | None]]:
-    """Return the weight and the bias of each device that makes so many of a layer's features.
-
-    Every device reads the whole input; their outputs stand side by side.
-
-    Source: Shoeybi et al., arXiv:1909.08053, Section 3, where this is the column parallel layer.
-    """
-    biases = [None] * len(sizes) if bias is None else cut(bias, sizes)
-    return list(zip(cut(weight, sizes), biases, strict=True))
-
-
-def by_inputs(weight: Array, bias: Array | None, sizes: Sequence[int]) -> list[tuple[Array, Array | None]]:
-    """Return the weight and the bias of each device that reads so many of a layer's features.
-
-    Their outputs are added up. The first device alone has the bias, so that it is added once.
-
-    Source: Shoeybi et al., arXiv:1909.08053, Section 3, where this is the row parallel layer.
-    """
-    biases = [bias, *[None] * (len(sizes) - 1)]
-    return list(zip(cut(weight, sizes, axis=1), biases, strict=True))
-
-
-def linear_by_outputs(
-    x: Array, devices: Sequence[tuple[Array, Array | None]], gemm: Gemm = gemm
-) -> list[Array]:
-    """Return what each device of :func:`by_outputs` makes of *x*: side by side they are the whole."""
-    return [linear(x, weight, bias, gemm=gemm)[0] for weight, bias in devices]
-
-
-def linear_by_inputs(
-    xs: Sequence[Array], devices: Sequence[tuple[Array, Array | None]], gemm: Gemm = gemm
-) -> list[Array]:
-    """Return what each device of :func:`by_inputs` makes of its part of *x*: their sum is the whole."""
-    pairs = zip(xs, devices, strict=True)
-    return [linear(x, weight, bias, gemm=gemm)[0] for x, (weight, bias) in pairs]
-
-
-def cut_heads(tensor: Array, heads: int, kv_heads: int, sizes: Sequence[int], axis: int = 0) -> list[Array]:
-    """Return what each device has of queries, keys and values that stand side by side along *axis*.
-
-    Args:
-        tensor: a weight or a bias of the layer that makes them, or what it makes.
-        sizes: heads of keys on each device; the heads that they serve go with them.
-
-    Raises:
-        ValueError: the sizes do not add up to *kv_heads*.
-    """
-    width = tensor.shape[axis] // (heads + 2 * kv_heads)
-    parts = []
-    whole = cut(tensor, _of_heads(width, heads, kv_heads), axis)
-    for part, each in zip(whole, (heads, kv_heads, kv_heads), strict=True):
-        parts.append(cut(part, [size * each // kv_heads * width for size in sizes], axis))
-    return [join(device, axis) for device in zip(*parts, strict=True)]
-
-
-def join_heads(
-    tensors: Sequence[Array], heads: int, kv_heads: int, sizes: Sequence[int], axis: int = 0
-) -> Array:
-    """Return queries, keys and values of all devices: the inverse of :func:`cut_heads`."""
-    width = sum(tensor.shape[axis] for tensor in tensors) // (heads + 2 * kv_heads)
-    parts = [
-        cut(tensor, _of_heads(width, size * heads // kv_heads, size), axis)
-        for tensor, size in zip(tensors, sizes, strict=True)
-    ]
-    return join([join(part, axis) for part in zip(*parts, strict=True)], axis)
-
-
-def _of_heads(width: int, heads: int, kv_heads: int) -> list[int]:
-    """Return the features of queries, of keys and of values."""
-    return [heads * width, kv_heads * width, kv_heads * width]
-
-
-# -- servers -----------------------------------------------------------------------------------------
+Array = Any
 
 
 class Piece(NamedTuple):
@@ -161,50 +26,96 @@ class Piece(NamedTuple):
     elements: int
 
 
-def cut_servers(tensors: Sequence[Array], pieces: Iterable[Piece]) -> dict[int, Array]:
-    """Return what each server holds: its pieces one after another in one row, by server.
+def bounds(size: int, parts: int) -> list[tuple[int, int]]:
+    """Return where each of *parts* of *size* begins and ends.
 
-    Raises:
-        ValueError: the pieces do not cover every element once.
+    >>> bounds(7, 3)
+    [(0, 3), (3, 5), (5, 7)]
     """
-    pieces = [Piece(*piece) for piece in pieces]
-    _check(pieces, [math.prod(tensor.shape) for tensor in tensors])
-    rows: dict[int, list[Array]] = {}
-    for tensor, server, start, elements in pieces:
-        flat = namespace(tensors[tensor]).reshape(tensors[tensor], (-1,))
-        rows.setdefault(server, []).append(flat[start : start + elements])
-    return {server: join(parts) for server, parts in sorted(rows.items())}
+    least, longer = divmod(size, parts)
+    ends = [least * part + min(part, longer) for part in range(parts + 1)]
+    return list(pairwise(ends))
 
 
-def join_servers(
-    held: dict[int, Array], pieces: Iterable[Piece], shapes: Sequence[Sequence[int]]
-) -> list[Array]:
-    """Return new tensors of *shapes* from what servers hold: the inverse of :func:`cut_servers`.
-
-    Raises:
-        ValueError: the pieces do not cover every element once.
-    """
-    pieces = [Piece(*piece) for piece in pieces]
-    _check(pieces, [math.prod(shape) for shape in shapes])
-    runs: list[dict[int, Array]] = [{} for _ in shapes]
-    place = dict.fromkeys(held, 0)
-    for tensor, server, start, elements in pieces:
-        runs[tensor][start] = held[server][place[server] : place[server] + elements]
-        place[server] += elements
-    found: list[Any] = []
-    for parts, shape in zip(runs, shapes, strict=True):
-        row = join([parts[start] for start in sorted(parts)])
-        found.append(namespace(row).reshape(row, tuple(shape)))
+def cut(x: Array, parts: int, axis: int = 0) -> list[Array]:
+    """Return *x* in so many parts along *axis*: a batch by samples, activations by features."""
+    where = [slice(None)] * x.ndim
+    found = []
+    for begin, end in bounds(x.shape[axis], parts):
+        where[axis] = slice(begin, end)
+        found.append(x[tuple(where)])
     return found
 
 
-def _check(pieces: Sequence[Piece], sizes: Sequence[int]) -> None:
-    """Refuse pieces that leave elements out or have them twice."""
-    ends = [0] * len(sizes)
-    for tensor, _, start, elements in sorted(pieces, key=lambda piece: (piece.tensor, piece.start)):
-        if start != ends[tensor]:
-            raise ValueError(f"element {min(start, ends[tensor])} of tensor {tensor} is not on one server")
-        ends[tensor] += elements
-    for tensor, (end, size) in enumerate(zip(ends, sizes, strict=True)):
-        if end != size:
-            raise ValueError(f"the pieces of tensor {tensor} have {end} elements, and it has {size}")
+def join(parts: Sequence[Array], axis: int = 0) -> Array:
+    """Return the whole that :func:`cut` was given."""
+    return array_namespace(*parts).concat(list(parts), axis=axis)
+
+
+def cut_layers(layers: Sequence[Any], parts: int) -> list[Sequence[Any]]:
+    """Return layers in so many runs, whose numbers of layers differ by at most one."""
+    return [layers[begin:end] for begin, end in bounds(len(layers), parts)]
+
+
+def columns(weight: Array, bias: Array | None, parts: int) -> list[tuple[Array, Array | None]]:
+    """Return a dense layer cut by its outputs: weight (out, in) and bias (out,) of each part.
+
+    Each part reads all of the input and makes a part of the output.
+    """
+    biases = [None] * parts if bias is None else cut(bias, parts)
+    return list(zip(cut(weight, parts), biases, strict=True))
+
+
+def rows(weight: Array, bias: Array | None, parts: int) -> list[tuple[Array, Array | None]]:
+    """Return a dense layer cut by its inputs: weight (out, in) of each part; the bias goes with the first.
+
+    Each part reads a part of the input, and the sum of what they make is the output.
+    """
+    biases = [bias, *[None] * (parts - 1)]
+    return list(zip(cut(weight, parts, axis=1), biases, strict=True))
+
+
+def summed(parts: Sequence[Array]) -> Array:
+    """Return the sum of *parts*, in their order: what an all-reduce of them comes to."""
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def by_server(tensors: Sequence[Array], pieces: Iterable[Piece], servers: int) -> list[Array]:
+    """Return, by server, all elements that it holds, as one row of numbers in the order of *pieces*.
+
+    Raises:
+        ValueError: a server holds nothing of tensors that are empty.
+    """
+    held: list[list[Array]] = [[] for _ in range(servers)]
+    for piece in pieces:
+        flat = array_namespace(tensors[piece.tensor]).reshape(tensors[piece.tensor], (-1,))
+        held[piece.server].append(flat[piece.start : piece.start + piece.elements])
+    empty = _nothing_like(tensors)
+    return [join(parts) if parts else empty for parts in held]
+
+
+def from_servers(
+    held: Sequence[Array], pieces: Iterable[Piece], shapes: Sequence[tuple[int, ...]]
+) -> list[Array]:
+    """Return the tensors of *shapes* that :func:`by_server` cut with the same *pieces*."""
+    parts: list[list[tuple[int, Array]]] = [[] for _ in shapes]
+    place = [0] * len(held)
+    for piece in pieces:
+        begin = place[piece.server]
+        place[piece.server] += piece.elements
+        parts[piece.tensor].append((piece.start, held[piece.server][begin : begin + piece.elements]))
+    found = []
+    for shape, mine in zip(shapes, parts, strict=True):
+        flat = join([part for _, part in sorted(mine, key=lambda one: one[0])])
+        found.append(array_namespace(flat).reshape(flat, shape))
+    return found
+
+
+def _nothing_like(tensors: Sequence[Array]) -> Array:
+    if not tensors:
+        raise ValueError("there are no tensors to cut")
+    flat = array_namespace(tensors[0]).reshape(tensors[0], (-1,))
+    return flat[:0]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 
 Links = tuple[tuple[str, float], ...]
@@ -22,6 +23,7 @@ STORE = "store"
 """What the store of the training data is called."""
 
 
+@dataclass(frozen=True, slots=True)
 class Tree:
     """Racks of machines, each with one uplink to a switch that never blocks.
 
@@ -29,10 +31,19 @@ class Tree:
     (``spread``), or fill racks of their own (``apart``). The store stands at the upper switch.
     """
 
-    def __init__(self, machines: int, rack: int, uplink_bytes_per_s: float, servers: str) -> None:
-        """Take the machines with workers, how many a rack holds, and the rate of an uplink's direction."""
-        self.rack, self.uplink_bytes_per_s, self.servers = rack, uplink_bytes_per_s, servers
-        self.racks = -(-machines // rack)
+    machines: int
+    """Machines with workers."""
+    rack: int
+    """How many of them a rack holds."""
+    uplink_bytes_per_s: float
+    """Rate of an uplink's direction."""
+    servers: str
+    """``spread`` or ``apart``."""
+
+    @property
+    def racks(self) -> int:
+        """Racks with workers."""
+        return -(-self.machines // self.rack)
 
     def between(self, source: str, target: str) -> Links:
         """Return the links between those of the two ends: the uplinks of their racks, where they differ."""
@@ -67,8 +78,16 @@ class Graph:
             for source, target in ((one, other), (other, one)):
                 self._rate[source, target] = rate
                 neighbours.setdefault(source, []).append(target)
-        self._neighbours = {node: sorted(near, key=by_name) for node, near in neighbours.items()}
+        self._neighbours = neighbours
         self._hops: dict[str, dict[str, int]] = {}
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether *other* has the same links."""
+        return isinstance(other, Graph) and self._rate == other._rate
+
+    def __hash__(self) -> int:
+        """Return a hash of the links."""
+        return hash(frozenset(self._rate.items()))
 
     @cached_property
     def nodes(self) -> frozenset[str]:
@@ -100,7 +119,7 @@ class Graph:
         hops, node = self.hops_to(target), source
         found = []
         for left in range(hops[source] - 1, -1, -1):
-            near = next(near for near in self._neighbours[node] if hops[near] == left)
+            near = min((near for near in self._neighbours[node] if hops[near] == left), key=by_name)
             found.append((f"{node}>{near}", self._rate[node, near]))
             node = near
         return tuple(found)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from simpar.errors import ProgramError
 from simpar.program.check_rings import are_alone
@@ -35,10 +35,15 @@ class ProgramBuilder:
         if sharing not in ("fair", "fifo"):
             raise ValueError(f"sharing is fair or fifo, not {sharing!r}")
         self.name, self.iterations, self.sharing = name, iterations, sharing
-        self._links: dict[str, tuple[int, Link]] = {}
-        self._resources: dict[str, tuple[int, Resource]] = {}
-        self._rows: list[tuple[str, Op, int, float, float, float, float, int, int]] = []
-        self._edges: list[tuple[int, int, int, float, bool]] = []
+        self._links: list[Link] = []
+        self._link_of: dict[str, int] = {}
+        self._resources: list[Resource] = []
+        self._resource_of: dict[str, int] = {}
+        self._names: list[str] = []
+        self._ops: list[Op] = []
+        # Rows of figures one behind the other: quicker, and less for Python to keep track of, than tuples.
+        self._figures: list[float] = []
+        self._edges: list[float] = []
         self._durations: dict[int, NDArray[np.float64]] = {}
         self._joins: dict[int, int] = {}
         self._batches: dict[int, Batch] = {}
@@ -58,16 +63,27 @@ class ProgramBuilder:
         route: tuple[int, ...] = (),
     ) -> int:
         """Return the index of the resource called *name*, made on its first mention."""
-        if name not in self._resources:
-            made = Resource(name, kind, capacity, discipline, route)
-            self._resources[name] = (len(self._resources), made)
-        return self._resources[name][0]
+        index = self._resource_of.get(name)
+        if index is None:
+            index = self._resource_of[name] = len(self._resources)
+            self._resources.append(Resource(name, kind, capacity, discipline, route))
+        return index
 
     def link(self, name: str, bytes_per_s: float) -> int:
         """Return the index of the link called *name*, made on its first mention."""
-        if name not in self._links:
-            self._links[name] = (len(self._links), Link(name, bytes_per_s))
-        return self._links[name][0]
+        index = self._link_of.get(name)
+        if index is None:
+            index = self._link_of[name] = len(self._links)
+            self._links.append(Link(name, bytes_per_s))
+        return index
+
+    def _channel(self, name: str, links: Sequence[tuple[str, float]], discipline: str = "fifo") -> int:
+        """Return the index of the channel called *name*, made on its first mention, and its links with it."""
+        known = self._resource_of.get(name)
+        if known is not None:
+            return known
+        route = tuple([self.link(*link) for link in links])
+        return self.resource(name, "channel", route=route, discipline=discipline)
 
     # -- tasks ---------------------------------------------------------------------------------
 
@@ -83,10 +99,19 @@ class ProgramBuilder:
         message: int = -1,
         priority: int = 0,
     ) -> int:
-        if len(self._rows) >= MOST_TASKS:
+        names = self._names
+        if len(names) >= MOST_TASKS:
             raise ProgramError(f"{self.name} has more than {MOST_TASKS:,} tasks in one iteration")
-        self._rows.append((name, op, resource, seconds, n_bytes, overhead, latency, message, priority))
-        return len(self._rows) - 1
+        names.append(name)
+        self._ops.append(op)
+        self._figures += (resource, seconds, n_bytes, overhead, latency, message, priority)
+        return len(names) - 1
+
+    def _wait(self, task: int, after: Sequence[int]) -> None:
+        """Let *task* wait for the ends of *after*, of this iteration."""
+        tail_lag = self._tail_lag
+        for before in after:
+            self._edges += (before, task, 0, tail_lag.get(before, 0.0), False)
 
     def task(
         self,
@@ -104,7 +129,7 @@ class ProgramBuilder:
         *seconds* may be a sequence, one figure an iteration; those that are drawn at random must be at
         least 1 ps.
         """
-        if isinstance(seconds, int | float):
+        if isinstance(seconds, (int, float)):
             if seconds > 0 and resource >= 0:
                 seconds = max(seconds, SHORTEST_S)
             index = self._row(name, op, resource if seconds > 0 else -1, float(seconds), priority=priority)
@@ -113,8 +138,7 @@ class ProgramBuilder:
             self._durations[index] = np.asarray(seconds, dtype=np.float64)
         if lag:
             self._tail_lag[index] = lag
-        for before in after:
-            self.edge(before, index)
+        self._wait(index, after)
         return index
 
     def gather(self, name: str, after: Sequence[int], op: Op | None = None) -> int:
@@ -189,18 +213,15 @@ class ProgramBuilder:
         if not links or (n_bytes <= 0 and overhead <= 0):
             empty = self._row(name, op, -1, message=number, latency=latency)
             self._tail_lag[empty] = latency + after_s
-            for before in after:
-                self.edge(before, empty)
+            self._wait(empty, after)
             return empty, empty
         if self.sharing == "fair":
-            route = tuple(self.link(*link) for link in links)
             channel = f"{source}>{target}" + (f"#{stream}" if stream else "")
-            resource = self.resource(channel, "channel", route=route, discipline=discipline)
+            resource = self._channel(channel, links, discipline)
             only = self._row(name, op, resource, 0.0, n_bytes, overhead, latency, number, place)
             if after_s:
                 self._tail_lag[only] = after_s
-            for before in after:
-                self.edge(before, only)
+            self._wait(only, after)
             return only, only
         first = last = -1
         offsets = _cut_through([n_bytes / rate for _, rate in links])
@@ -213,8 +234,7 @@ class ProgramBuilder:
             here = self._row(hop_name, op, resource, seconds, n_bytes, 0.0, latency, number, place)
             if hop == 0:
                 first = here
-                for before in after:
-                    self.edge(before, here)
+                self._wait(here, after)
             else:
                 wait = latency + overhead if hop == 1 else 0.0
                 behind = wait + (offsets[hop] - offsets[hop - 1])
@@ -253,14 +273,13 @@ class ProgramBuilder:
             raise ValueError("a ring goes over channels: sharing is fair")
         workers = len(entries)
         rounds = 2 * (workers - 1)
-        edge, first = len(self._edges), len(self._rows)
+        edge, first = len(self._edges) // len(_EDGE), len(self._names)
         self._messages += (rounds - 1) * workers
         for worker, (links, latency, overhead) in enumerate(ways):
             to, step = (worker + 1) % workers, rounds - 1
             chunk = (worker - step) % workers
             op = Op(message_kind(step, workers), worker=worker, peer=to, part=part, step=step, key=chunk)
-            route = tuple(self.link(*link) for link in links)
-            channel = self.resource(f"w{worker}>w{to}", "channel", route=route)
+            channel = self._channel(f"w{worker}>w{to}", links)
             name = message_name(worker, part, step, workers)
             here = self._row(name, op, channel, 0.0, chunks[chunk], overhead, latency, self._messages)
             self._messages += 1
@@ -277,7 +296,7 @@ class ProgramBuilder:
         """Let *after* wait for *before* of *distance* iterations ago, and *lag* seconds more."""
         if not at_start:
             lag += self._tail_lag.get(before, 0.0)
-        self._edges.append((before, after, distance, lag, at_start))
+        self._edges += (before, after, distance, lag, at_start)
 
     def build(self, meta: Mapping[str, Any] | None = None) -> Program:
         """Return the program.
@@ -293,39 +312,54 @@ class ProgramBuilder:
         return program.expanded()
 
     def _build(self, meta: Mapping[str, Any] | None) -> Program:
-        node = np.full(len(self._rows), NODE_TASK, dtype=np.int8)
+        node = np.full(len(self._names), NODE_TASK, dtype=np.int8)
         node[list(self._joins)] = NODE_JOIN
         node[list(self._batches)] = NODE_BATCH
         for ring in self._rings:
             node[list(ring.exits)] = NODE_RING
-        columns = list(zip(*self._rows, strict=True)) if self._rows else [()] * 9
-        edges = list(zip(*self._edges, strict=True)) if self._edges else [()] * 5
         return Program(
             name=self.name,
             iterations=self.iterations,
-            links=tuple(link for _, link in self._links.values()),
-            resources=tuple(resource for _, resource in self._resources.values()),
-            tasks=tuple(columns[0]),
-            ops=tuple(columns[1]),
-            resource=np.array(columns[2], dtype=np.int32),
-            seconds=np.array(columns[3], dtype=np.float64),
-            bytes=np.array(columns[4], dtype=np.float64),
-            overhead=np.array(columns[5], dtype=np.float64),
-            latency=np.array(columns[6], dtype=np.float64),
-            message=np.array(columns[7], dtype=np.int32),
-            priority=np.array(columns[8], dtype=np.int32),
+            links=tuple(self._links),
+            resources=tuple(self._resources),
+            tasks=tuple(self._names),
+            ops=tuple(self._ops),
             node=node,
-            source=np.array(edges[0], dtype=np.int32),
-            target=np.array(edges[1], dtype=np.int32),
-            distance=np.array(edges[2], dtype=np.int32),
-            lag=np.array(edges[3], dtype=np.float64),
-            at_start=np.array(edges[4], dtype=np.bool_),
+            **_columns(self._figures, _TASK),
+            **_columns(self._edges, _EDGE),
             durations=self._durations,
             joins=self._joins,
             batches=self._batches,
             rings=tuple(self._rings),
             meta=dict(meta or {}),
         )
+
+
+_TASK: dict[str, DTypeLike] = {
+    "resource": np.int32,
+    "seconds": np.float64,
+    "bytes": np.float64,
+    "overhead": np.float64,
+    "latency": np.float64,
+    "message": np.int32,
+    "priority": np.int32,
+}
+"""Figures of a task, in the order in which they are noted."""
+
+_EDGE: dict[str, DTypeLike] = {
+    "source": np.int32,
+    "target": np.int32,
+    "distance": np.int32,
+    "lag": np.float64,
+    "at_start": np.bool_,
+}
+"""Figures of an edge, likewise."""
+
+
+def _columns(figures: Sequence[float], kinds: Mapping[str, DTypeLike]) -> dict[str, Any]:
+    """Return rows of *figures*, noted one behind the other, as columns; indices are exact as floats."""
+    rows = np.array(figures, dtype=np.float64).reshape(-1, len(kinds))
+    return {name: rows[:, place].astype(kind) for place, (name, kind) in enumerate(kinds.items())}
 
 
 def _cut_through(seconds: Sequence[float]) -> list[float]:

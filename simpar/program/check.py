@@ -6,10 +6,13 @@ without them the order in which an engine happens to look at things would show.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simpar.errors import Problem
 from simpar.program.check_nodes import Say, check_nodes
@@ -39,20 +42,12 @@ def check(program: Program) -> list[Problem]:
     for name in ("target", "distance", "lag", "at_start"):
         if len(getattr(program, name)) != edges:
             say(name, f"{len(getattr(program, name))} rows for {edges} edges")
+    if not found:
+        _check_indices(program, say)
     if found:
-        return found  # the columns do not line up: nothing below would make sense
+        return found  # the columns do not line up, or name what is not there: nothing below would make sense
 
-    seen: set[str] = set()
-    for name in program.tasks:
-        if name in seen:
-            say(name, "two tasks have this name")
-        seen.add(name)
-    names = [resource.name for resource in program.resources]
-    for name in (
-        sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else ()
-    ):
-        say(name, "two resources have this name")
-
+    _check_names(program, say)
     _check_numbers(program, say)
     if found:
         return found
@@ -61,9 +56,36 @@ def check(program: Program) -> list[Problem]:
     check_rings(program, say)
     if found and (program.joins or program.batches or program.rings):
         return found  # a batch or a ring may name tasks that do not exist
+    if not found:
+        _check_sums(program, say)
     _check_order(program, say)
     _check_messages(program, say)
     return found
+
+
+def _check_names(program: Program, say: Say) -> None:
+    if len(set(program.tasks)) < len(program.tasks):
+        seen: set[str] = set()
+        for name in program.tasks:
+            if name in seen:
+                say(name, "two tasks have this name")
+            seen.add(name)
+    names = Counter([resource.name for resource in program.resources])
+    for name in sorted(name for name, count in names.items() if count > 1):
+        say(name, "two resources have this name")
+
+
+def _check_indices(program: Program, say: Say) -> None:
+    on = program.resource
+    for task in np.flatnonzero((on < -1) | (on >= len(program.resources)))[:MOST_NAMED]:
+        say(program.tasks[task], f"there is no resource {on[task]}")
+    for resource in program.resources:
+        route = resource.route
+        if route and not 0 <= min(route) <= max(route) < len(program.links):
+            say(resource.name, "its route names a link that does not exist")
+    ends = np.concatenate([program.source, program.target])
+    if ((ends < 0) | (ends >= len(program.tasks))).any():
+        say("edges", "an edge names a task that does not exist")
 
 
 def _check_numbers(program: Program, say: Say) -> None:
@@ -94,14 +116,10 @@ def _check_numbers(program: Program, say: Say) -> None:
             say(program.tasks[task], "its stretches are too few, not above 0, infinite or not numbers")
         elif not program.is_flow(task):
             say(program.tasks[task], "is stretched and no message on a channel", "durations by iteration")
-    ends = np.concatenate([program.source, program.target])
-    if ((ends < 0) | (ends >= len(program.tasks))).any():
-        say("edges", "an edge names a task that does not exist")
-        return
     for edge in np.flatnonzero(program.distance < 0)[:MOST_NAMED]:
         say(_arrow(program, edge), f"distance is {program.distance[edge]}", "0 or more")
     for link in program.links:
-        if not (np.isfinite(link.bytes_per_s) and link.bytes_per_s > 0):
+        if not 0 < link.bytes_per_s < math.inf:
             say(link.name, f"rate is {link.bytes_per_s} bytes per second", "a finite number above 0")
 
 
@@ -111,19 +129,16 @@ def _check_resources(program: Program, say: Say) -> None:
             say(resource.name, f"capacity is {resource.capacity}", "1 or more")
         if resource.discipline not in ("fifo", "priority"):
             say(resource.name, f"unknown discipline {resource.discipline!r}", "fifo or priority")
-        if any(not 0 <= link < len(program.links) for link in resource.route):
-            say(resource.name, "its route names a link that does not exist")
-        elif len(set(resource.route)) < len(resource.route):
+        route = resource.route
+        if len(set(route)) < len(route):
             say(resource.name, "its route crosses a link twice")
-        if resource.kind == "channel" and (not resource.route or resource.capacity != 1):
+        if resource.kind == "channel" and (not route or resource.capacity != 1):
             say(resource.name, "a channel has a route of one link or more, and capacity 1")
-    for task, name in enumerate(program.tasks):
-        r = int(program.resource[task])
+    for task in _suspects(program).tolist():
+        name, r = program.tasks[task], int(program.resource[task])
         if program.node[task] not in (NODE_TASK, NODE_JOIN, NODE_BATCH, NODE_RING):
             say(name, f"nodes of kind {program.node[task]} are not known")
-        if not -1 <= r < len(program.resources):
-            say(name, f"there is no resource {r}")
-        elif r < 0:
+        if r < 0:
             if program.seconds[task] > 0 or task in program.durations:
                 say(name, "takes time but occupies nothing", "give it a resource, or let its edges lag")
         elif program.resources[r].kind == "channel":
@@ -135,51 +150,114 @@ def _check_resources(program: Program, say: Say) -> None:
             say(name, f"occupies {program.resources[r].name} for no time", "no resource, or 1 ps and more")
 
 
+def _check_sums(program: Program, say: Say) -> None:
+    """Say which task or edge could let the run's times, or its bytes, grow beyond what a float can hold.
+
+    A run takes no longer than all that it does one after the other, all messages over the slowest link, whose
+    rate all channels share.
+    """
+    steps = len(program) + program.folded + len(program.source)
+    slowest = min((link.bytes_per_s for link in program.links), default=1.0)
+    longest_s, lag_s = program.seconds + program.overhead + program.latency, program.lag.copy()
+    for column, varying in ((longest_s, program.durations), (lag_s, program.lags)):
+        for index, values in varying.items():
+            column[index] = max(column[index], values.max())
+    for ring in program.rings:
+        longest_s[ring.exits[0]] += max(ring.summed_s) + max(ring.copied_s)
+    for node, batch in program.batches.items():
+        longest_s[node] += batch.timeout_s
+    with np.errstate(over="ignore"):
+        sent = program.sent_bytes.copy()
+        for task, values in program.stretch.items():
+            sent[task] *= max(1.0, values.max())
+        longest_s += np.maximum(sent, sent * len(program.resources) / slowest)
+        most = longest_s.max(initial=0.0) + lag_s.max(initial=0.0)
+        whole = most * min(steps * program.iterations, 10**18)
+    if np.isfinite(whole):
+        return
+    named = program.tasks[longest_s.argmax()]
+    if lag_s.max(initial=0.0) > longest_s.max(initial=0.0):
+        named = _arrow(program, int(lag_s.argmax()))
+    say(named, "takes so long, or sends so much, that the times of the run could overflow", "far less")
+
+
+def _suspects(program: Program) -> NDArray[np.int64]:
+    """Return the tasks that break a rule of resources, ascending."""
+    on, seconds = program.resource, program.seconds
+    has_times = np.zeros(len(program), dtype=np.bool_)
+    has_times[list(program.durations)] = True
+    on_channel = _by_task(program, [resource.kind == "channel" for resource in program.resources])
+    is_empty = (program.bytes <= 0) & (program.overhead <= 0)
+    return np.flatnonzero(
+        ~np.isin(program.node, (NODE_TASK, NODE_JOIN, NODE_BATCH, NODE_RING))
+        | ((on < 0) & ((seconds > 0) | has_times))
+        | (on_channel & ((seconds > 0) | is_empty))
+        | ((on >= 0) & ~on_channel & ~has_times & (seconds < SHORTEST_S))
+    )
+
+
+def _by_task(program: Program, flags: Sequence[bool]) -> NDArray[np.bool_]:
+    """Return by task the flag of its resource, False where it has none."""
+    found: NDArray[np.bool_] = np.array([*flags, False])[program.resource]  # the last is of those at -1
+    return found
+
+
 def _check_order(program: Program, say: Say) -> None:
-    following: dict[int, list[int]] = defaultdict(list)
-    awaited = np.zeros(len(program.tasks), dtype=np.int64)
-    least_lag: list[float] = program.lag.tolist()
+    least_lag = program.lag.copy()
     for edge, lags in program.lags.items():
-        least_lag[edge] = float(lags.min())
-    for edge, lag in enumerate(least_lag):
-        u, v = int(program.source[edge]), int(program.target[edge])
-        at_start = bool(program.at_start[edge])
-        r = int(program.resource[u])
-        if program.distance[edge] == 0:
-            following[u].append(v)
-            awaited[v] += 1
-            instant = at_start or r < 0  # the token may leave at the instant at which u became ready
-            if instant and lag == 0 and u >= v:
-                say(
-                    _arrow(program, edge),
-                    "ranks fall along a path without delay",
-                    "add the tasks in the order of time",
-                )
-        elif at_start and lag == 0:
+        least_lag[edge] = lags.min()
+    u, v, at_start = program.source, program.target, program.at_start
+    now, without_lag = program.distance == 0, least_lag == 0
+    # The token may leave at the instant at which u became ready.
+    instant = at_start | (program.resource[u] < 0)
+    by_priority = _by_task(program, [one.discipline == "priority" for one in program.resources])[u]
+    falls = now & instant & without_lag & (u >= v)
+    begins = ~now & at_start & without_lag
+    leaves = at_start & without_lag & by_priority
+    for edge in np.flatnonzero(falls | begins | leaves).tolist():
+        if falls[edge]:
+            say(
+                _arrow(program, edge),
+                "ranks fall along a path without delay",
+                "add the tasks in the order of time",
+            )
+        if begins[edge]:
             say(
                 _arrow(program, edge),
                 "starts an iteration without any delay",
                 "a lag above 0, or from the end",
             )
-        if at_start and lag == 0 and r >= 0 and program.resources[r].discipline == "priority":
+        if leaves[edge]:
             say(
                 _arrow(program, edge),
                 "leaves the start of a task on a priority resource without delay",
                 "a lag above 0",
             )
-    for node, batch in program.batches.items():
-        steps = [(node, batch.update), *((batch.update, reply) for reply in batch.replies if reply >= 0)]
-        for u, v in steps:
-            following[u].append(v)
-            awaited[v] += 1
-            if u >= v:
-                arrow = f"{program.tasks[u]} -> {program.tasks[v]}"
-                say(arrow, "ranks fall from a batch to its update to its replies", "add them in this order")
+    steps = [
+        step
+        for node, batch in program.batches.items()
+        for step in [(node, batch.update), *((batch.update, reply) for reply in batch.replies if reply >= 0)]
+    ]
+    for before, after in steps:
+        if before >= after:
+            arrow = f"{program.tasks[before]} -> {program.tasks[after]}"
+            say(arrow, "ranks fall from a batch to its update to its replies", "add them in this order")
+    if (now & (u >= v)).any() or any(before >= after for before, after in steps):
+        _check_cycles(program, steps, say)  # where all ranks rise, there is none
+
+
+def _check_cycles(program: Program, steps: Sequence[tuple[int, int]], say: Say) -> None:
+    """Name a cycle among tasks of one iteration, which *steps* of batches join besides edges."""
+    following: dict[int, list[int]] = defaultdict(list)
+    awaited = np.zeros(len(program.tasks), dtype=np.int64)
+    now = program.distance == 0
+    pairs = [*zip(program.source[now].tolist(), program.target[now].tolist(), strict=True), *steps]
     for ring in program.rings:
         # All lanes wait for all entries; one after the other says the same with fewer steps.
-        for u, v in [*((entry, ring.exits[0]) for entry in ring.entries), *pairwise(ring.exits)]:
-            following[u].append(v)
-            awaited[v] += 1
+        pairs += [*((entry, ring.exits[0]) for entry in ring.entries), *pairwise(ring.exits)]
+    for u, v in pairs:
+        following[u].append(v)
+        awaited[v] += 1
     ready = [task for task in range(len(program.tasks)) if awaited[task] == 0]
     done = 0
     while ready:
@@ -210,17 +288,13 @@ def _cycle(program: Program, following: dict[int, list[int]], stuck: set[int]) -
 
 
 def _check_messages(program: Program, say: Say) -> None:
-    carried: dict[int, tuple[float, str]] = {}
-    for task, name in enumerate(program.tasks):
-        number = int(program.message[task])
-        if number < 0:
-            continue
-        first = carried.setdefault(number, (float(program.bytes[task]), name))
-        if first[0] != program.bytes[task]:
-            say(
-                name,
-                f"carries {program.bytes[task]:.0f} bytes, but {first[1]} of the same message {first[0]:.0f}",
-            )
+    hops = np.flatnonzero(program.message >= 0)
+    _, first, message = np.unique(program.message[hops], return_index=True, return_inverse=True)
+    first_hop = hops[first][message]
+    for hop in np.flatnonzero(program.bytes[hops] != program.bytes[first_hop]).tolist():
+        task, other = hops[hop], first_hop[hop]
+        sent = f"{program.tasks[other]} of the same message {program.bytes[other]:.0f}"
+        say(program.tasks[task], f"carries {program.bytes[task]:.0f} bytes, but {sent}")
 
 
 def _arrow(program: Program, edge: int) -> str:

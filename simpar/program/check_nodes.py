@@ -9,6 +9,8 @@ import math
 from collections import Counter, defaultdict
 from typing import Protocol
 
+import numpy as np
+
 from simpar.program.graph import BATCH_MODES, NODE_BATCH, NODE_JOIN, NODE_TASK, Program
 from simpar.program.parts import Batch
 
@@ -22,13 +24,9 @@ class Say(Protocol):
 
 def check_nodes(program: Program, say: Say) -> None:
     """Say what is wrong with the joins and batches of *program*, whose columns line up."""
-    into: defaultdict[int, list[tuple[int, int, bool]]] = defaultdict(list)
-    out: defaultdict[int, int] = defaultdict(int)
-    for u, v, distance, _, at_start in program.edges():
-        into[v].append((u, distance, at_start))
-        out[u] += 1
+    into, out = _edges_of_nodes(program)
     for table, node, what in ((program.joins, NODE_JOIN, "join"), (program.batches, NODE_BATCH, "batch")):
-        marked = {task for task in range(len(program)) if program.node[task] == node}
+        marked = set(np.flatnonzero(program.node == node).tolist())
         for task in sorted(marked ^ set(table)):
             name = program.tasks[task] if 0 <= task < len(program) else f"{what} {task}"
             said = f"is no node of the kind {what}" if task in table else f"is a {what} that says nothing"
@@ -51,6 +49,21 @@ def check_nodes(program: Program, say: Say) -> None:
                 say(program.tasks[task], f"shares {_name(program, number)} with another sender or batch")
         if out[task]:
             say(program.tasks[task], "is a batch and has edges out of it", "a batch has an update only")
+
+
+def _edges_of_nodes(program: Program) -> tuple[dict[int, list[tuple[int, int, bool]]], dict[int, int]]:
+    """Return the edges into joins, batches and updates, and how many leave each; none for other tasks."""
+    into: defaultdict[int, list[tuple[int, int, bool]]] = defaultdict(list)
+    out: defaultdict[int, int] = defaultdict(int)
+    tasks = {*program.joins, *program.batches, *(batch.update for batch in program.batches.values())}
+    nodes = np.array(sorted(tasks), dtype=np.int64)
+    edges = np.flatnonzero(np.isin(program.target, nodes))
+    columns = (program.source, program.target, program.distance, program.at_start)
+    for u, v, distance, at_start in zip(*(column[edges].tolist() for column in columns), strict=True):
+        into[v].append((u, distance, at_start))
+    for u in program.source[np.isin(program.source, nodes)].tolist():
+        out[u] += 1
+    return into, out
 
 
 def _check_gathering(

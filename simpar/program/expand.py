@@ -79,7 +79,7 @@ def _lanes(ring: Ring) -> range:
 
 def _op(program: Program, ring: Ring, step: int, lane: int) -> Op:
     lanes, last = len(ring.exits), program.ops[ring.exits[lane]]
-    return replace(last, kind=message_kind(step, lanes), step=step, key=(lane - step) % lanes)
+    return last._replace(kind=message_kind(step, lanes), step=step, key=(lane - step) % lanes)
 
 
 def _columns(program: Program, rings: list[Ring]) -> dict[str, NDArray[Any]]:

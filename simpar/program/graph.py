@@ -188,6 +188,20 @@ class Program:
         r = self._resource_of[task]
         return r >= 0 and self.resources[r].kind == "channel"
 
+    @cached_property
+    def are_flows(self) -> NDArray[np.bool_]:
+        """By task, whether it transmits bytes over a channel: bool[T]."""
+        channel = [resource.kind == "channel" for resource in self.resources]
+        by_task: NDArray[np.bool_] = np.array([*channel, False])[self.resource]  # -1, for none, is the last
+        return by_task
+
+    @cached_property
+    def hops(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(task, link) of every link that the message of each task crosses: two columns, by task."""
+        found = [(task, link) for task in range(len(self)) for link in self.route(task)]
+        task, link = np.array(found, dtype=np.int64).reshape(-1, 2).T
+        return task, link
+
     def route(self, task: int) -> tuple[int, ...]:
         """Return the links that *task*'s message crosses on its resource; empty where it is no message."""
         r = self._resource_of[task]
@@ -225,11 +239,8 @@ class Program:
 
     def link_bytes(self) -> NDArray[np.float64]:
         """Return the bytes that cross each link in one iteration: float64[links]."""
-        total = np.zeros(len(self.links))
-        for task, sent in enumerate(self.sent_bytes.tolist()):
-            for link in self.route(task):
-                total[link] += sent
-        return total
+        task, link = self.hops
+        return np.bincount(link, self.sent_bytes[task], len(self.links)).astype(np.float64)
 
     @cached_property
     def sent_bytes(self) -> NDArray[np.float64]:
@@ -278,7 +289,7 @@ class Program:
             "links": [asdict(link) for link in self.links],
             "resources": [asdict(resource) for resource in self.resources],
             "tasks": list(self.tasks),
-            "ops": [asdict(op) for op in self.ops],
+            "ops": [op._asdict() for op in self.ops],
             "meta": dict(self.meta),
         }
 

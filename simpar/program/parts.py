@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,7 @@ class Resource:
     """Links that its messages cross, as indices into ``Program.links``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Op:
+class Op(NamedTuple):
     """What a task really does, for those who run it and for those who explain it.
 
     Indices are -1 where they mean nothing.

@@ -28,7 +28,7 @@ from simpar.errors import EngineError
 from simpar.program import Program
 from simpar.result.flows import sent_share, stretch_of
 from simpar.result.staleness import Staleness, stale_gradients
-from simpar.trace import Segment, Trace, Walk, cause_of, critical_path
+from simpar.trace import Segment, Trace, Walk, critical_path
 
 BREAKDOWN = (
     "compute_s",
@@ -269,11 +269,11 @@ class Measured:
             rows = np.flatnonzero((trace.resource == device) & (trace.end_s > self.since_s))
             rows = rows[np.argsort(trace.start_s[rows], kind="stable")]
             rows = rows[trace.start_s[rows] < self.until_s]
-            at = self.since_s
-            for row in rows.tolist():
-                segments += self._gap(at, float(trace.start_s[row]), row)
-                at = max(at, float(trace.end_s[row]))
-            segments += self._gap(at, self.until_s, self._ending(device))
+            starts = trace.start_s[rows]
+            free = np.maximum.accumulate(np.append(self.since_s, trace.end_s[rows]))
+            for place in np.flatnonzero(starts > free[:-1]).tolist():
+                segments += self._gap(float(free[place]), float(starts[place]), int(rows[place]))
+            segments += self._gap(float(free[-1]), self.until_s, self._ending(device))
         return segments
 
     def _gap(self, begin: float, end: float, row: int) -> list[Segment]:
@@ -281,7 +281,7 @@ class Measured:
         if end <= begin:
             return []
         return [
-            Segment(s.task, s.iteration, s.cause, s.start_s, min(s.end_s, end))
+            s if s.end_s <= end else s._replace(end_s=end)
             for s in critical_path(self.trace, row, begin, self._walk)
             if s.start_s < end
         ]
@@ -343,7 +343,7 @@ class Measured:
     def _computed_s(self) -> NDArray[np.float64]:
         """Seconds that each resource computes: float64[resources, measured iterations]."""
         trace, program = self.trace, self.program
-        kinds = np.array([cause_of(program, task) == "compute" for task in range(len(program))])
+        kinds = np.array([cause == "compute" for cause in self._walk.causes], dtype=np.bool_)
         counted = (trace.resource >= 0) & kinds[trace.task] & (trace.iteration >= self.warmup)
         spent = np.zeros((len(program.resources), program.iterations - self.warmup))
         where = (trace.resource[counted], trace.iteration[counted] - self.warmup)
@@ -371,11 +371,10 @@ class Measured:
         moved = np.bincount(trace.task, weights=share, minlength=len(program)) * program.sent_bytes
         slowed = share * stretch_of(trace)
         taken = np.bincount(trace.task, weights=slowed, minlength=len(program)) * program.sent_bytes
-        crossed, occupied = np.zeros(len(program.links)), np.zeros(len(program.links))
-        for task in range(len(program)):
-            for link in program.route(task):
-                crossed[link] += moved[task]
-                occupied[link] += taken[task]
+        task, link = program.hops
+        crossed, occupied = (
+            np.bincount(link, sent[task], minlength=len(program.links)) for sent in (moved, taken)
+        )
         found = [
             Use(resource.name, resource.kind, float(busy[r] / (length * resource.capacity)), 0.0)
             for r, resource in enumerate(program.resources)
@@ -434,7 +433,7 @@ class Measured:
         waited: defaultdict[str, list[float]] = defaultdict(list)
         tasks: defaultdict[str, set[int]] = defaultdict(set)
         for segment in self.waits:
-            if cause_of(program, segment.task) == "wire":
+            if self._walk.causes[segment.task] == "wire":
                 kind = program.ops[segment.task].kind
                 waited[kind].append(segment.seconds)
                 tasks[kind].add(segment.task)
@@ -453,11 +452,10 @@ class Measured:
         kind = next(op.kind for op in program.ops if op.kind in equals)
         seconds = totals[kind]
         needs = dict.fromkeys(sorted(crossed[kind]), 0.0)
-        for task, op in enumerate(program.ops):
-            if op.kind == kind:
-                for link in program.route(task):
-                    if link in needs:
-                        needs[link] += float(program.sent_bytes[task]) / program.links[link].bytes_per_s
+        sent_bytes = program.sent_bytes.tolist()
+        for task, link in zip(*(column.tolist() for column in program.hops), strict=True):
+            if link in needs and program.ops[task].kind == kind:
+                needs[link] += sent_bytes[task] / program.links[link].bytes_per_s
         able = {link: needed for link, needed in needs.items() if needed <= 1.01 * seconds}
         if able and max(able.values()) > 0.5 * seconds:
             most = max(able.values())

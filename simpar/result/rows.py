@@ -107,6 +107,9 @@ class Row:
     intervals: Mapping[str, Interval] | None = None
     """By the name of a figure, one of :data:`INTERVALS`, in its unit; None where it ran only once."""
     engine: str = ""
+    """Who simulated it; empty where nobody did."""
+    engine_why: str = ""
+    """Why that engine, in few words."""
     notes: tuple[str, ...] = ()
     """What a reader should know before believing the figures."""
     memory: Mapping[str, float] = field(default_factory=dict)
@@ -282,14 +285,16 @@ class Comparison(Mapping[str, Row]):
         rows: list[Row],
         facts: Mapping[str, Any],
         notes: list[str],
+        engine_why: str = "",
     ) -> None:
         """Take the rows in their order of rank.
 
         Args:
             facts: what the header of a table says: model, batch, machines, network, steps.
             notes: what concerns the scenario as a whole.
+            engine_why: why *engine* ran; empty where nobody knows.
         """
-        self.scenario, self.seed, self.engine = scenario, seed, engine
+        self.scenario, self.seed, self.engine, self.engine_why = scenario, seed, engine, engine_why
         self.rows, self.facts, self.notes = tuple(rows), dict(facts), tuple(notes)
         self._by_name = {row.name: row for row in rows}
 
@@ -348,11 +353,13 @@ class Comparison(Mapping[str, Row]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as ``simpar compare --json`` prints it."""
+        why = {"engine_why": self.engine_why} if self.engine_why else {}
         return {
             "schema": SCHEMA,
             "scenario": self.scenario,
             "seed": self.seed,
             "engine": self.engine,
+            **why,
             "strategies": [row.to_dict() for row in self.rows],
             "notes": list(self.notes),
         }

@@ -71,6 +71,8 @@ def _comparison(whole: _Fields, rows: list[Row]) -> Comparison:
         rows=rows,
         facts={},
         notes=[whole.checked(note, str, "notes") for note in whole.items("notes")],
+        # Results that were written before it was said have none, and nor have those in which nothing ran.
+        engine_why=whole.value("engine_why", str) if "engine_why" in whole.data else "",
     )
 
 

@@ -17,6 +17,7 @@ from simpar.scenario.fields import (
     Flops,
     Name,
     Preset,
+    Share,
     Size,
     Strict,
     Whole,
@@ -183,6 +184,9 @@ class ModelSpec(Strict):
 
     optimizer: Annotated[Literal["sgd", "momentum", "adam"], Choice("optimizer")] = "momentum"
     """Whose state is kept: none, one or two copies in float32; 16-bit models keep a float32 copy besides."""
+
+    learning_rate: Annotated[float, Share(1e3)] | None = None
+    """How far a step of the optimizer goes, 0.1; 'simpar replay' needs it."""
 
     seq: Annotated[int, Whole(1, 10**9)] | None = None
     """Tokens in a sequence."""

@@ -24,6 +24,7 @@ MOST_PROBLEMS = 1000
 EXAMPLES = {
     "model": "{preset: resnet-50, batch: 64}",
     "data": "{records: 1281167}",
+    "learning_rate": "0.1",
     "cluster": "{workers: 8, device: {forward: 60 ms, backward: 120 ms}}",
     "network": "{bandwidth: 25 Gbit/s, latency: 5 us}",
     "strategies": "[ps-sync, allreduce]",

@@ -52,8 +52,11 @@ from simpar.units import shown
 class DataSpec(Strict):
     """The training data."""
 
+    set: Annotated[Literal["digits", "characters", "regression"], Choice("data set")] | None = None
+    """What 'simpar replay' really trains on."""
+
     records: Annotated[int, Whole(1, 10**15)] | None = None
-    """Samples in an epoch."""
+    """Samples in an epoch; with a set by default all that it has."""
 
     record_bytes: PositiveSize | None = None
     """Size of one sample as it is read, '110 kB'; with store_bandwidth."""
@@ -272,6 +275,9 @@ class RunSpec(Strict):
 
     warmup: Annotated[int, Whole(0, 100_000)] = 2
     """Steps before them that are not."""
+
+    epochs: Annotated[int, Whole(1, 100_000)] = 10
+    """Times that 'simpar replay' trains on all the data."""
 
     seed: Annotated[int, Whole(0, 2**63 - 1)] = 0
     """Seed of everything random."""

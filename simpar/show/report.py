@@ -97,7 +97,13 @@ def _template(name: str) -> str:
 def _of(result: Comparison, rows: Sequence[Row]) -> Comparison:
     """Return *result* with only *rows*."""
     return Comparison(
-        result.scenario, result.seed, result.engine, list(rows), result.facts, list(result.notes)
+        result.scenario,
+        result.seed,
+        result.engine,
+        list(rows),
+        result.facts,
+        list(result.notes),
+        result.engine_why,
     )
 
 
@@ -172,10 +178,11 @@ def _head(result: Comparison, setting: Setting) -> list[tuple[str, str]]:
     steps = f"{words.counted(facts['steps'], 'step')} after {facts['warmup']} of warm-up"
     if facts.get("replications", 1) > 1:
         steps += f", {facts['replications']} runs with other draws"
+    engine = result.engine + (f" ({result.engine_why})" if result.engine_why else "")
     return [
         *said,
         ("Measured", f"{steps}; seed {result.seed}"),
-        ("Engine", f"{result.engine}, simpar {_version()}"),
+        ("Engine", f"{engine}, simpar {_version()}"),
     ]
 
 

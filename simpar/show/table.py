@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simpar.hardware import Cluster
+from simpar.program import NODE_RING, Program, Ring
 from simpar.result import BREAKDOWN, Comparison, Row
 from simpar.result.labels import memory_parts
 from simpar.show import words
@@ -180,7 +181,7 @@ def explanation(found: Explanation) -> str:
     phases: dict[tuple[str, str], float] = {}
     messages: dict[str, int] = {}
     for segment in found.path:
-        kind = program.ops[segment.task].kind
+        kind = _phase(program, segment.task)
         key = (kind, "") if segment.cause in ("compute", "wire", "server") else ("", segment.cause)
         phases[key] = phases.get(key, 0.0) + segment.seconds
         if segment.cause == "latency":
@@ -227,6 +228,11 @@ def explanation(found: Explanation) -> str:
     return "\n".join(lines)
 
 
+def _phase(program: Program, task: int) -> str:
+    """Return the kind of what a task of a path does; of a ring that is not written out, all that it does."""
+    return "all_reduce" if program.node[task] == NODE_RING else program.ops[task].kind
+
+
 def _latencies(found: Explanation) -> list[float]:
     """Return the latencies of the messages on the path, each once."""
     assert found.row.measured is not None
@@ -234,12 +240,27 @@ def _latencies(found: Explanation) -> list[float]:
     return sorted({float(late[segment.task]) for segment in found.path if segment.cause == "latency"})
 
 
+def _around(program: Program, rings: list[Ring], seconds: float) -> str:
+    """Say what goes round rings, and by which link's rate that takes as long as it does."""
+    count = sum(ring.rounds for ring in rings)
+    total = sum(ring.rounds * sum(ring.chunks) / len(ring.chunks) for ring in rings)
+    said = f"{count:,} messages x {spell(total / count, 'size')}"
+    for link in dict.fromkeys(link for ring in rings for task in ring.exits for link in program.route(task)):
+        rate = program.links[link].bytes_per_s
+        if abs(total / rate - seconds) <= 0.01 * seconds:
+            return f"{said} through links at {spell_bytes(rate)}"
+    return f"{said} on the path"
+
+
 def _arithmetic(found: Explanation, kind: str, seconds: float) -> str:
     """Say how the seconds of a phase come about, where a product says it to within 1 %."""
     measured = found.row.measured
     assert measured is not None
     program = measured.program
-    on_path = {segment.task for segment in found.path if program.ops[segment.task].kind == kind}
+    on_path = {segment.task for segment in found.path if _phase(program, segment.task) == kind}
+    rings = [ring for ring in program.rings if not on_path.isdisjoint(ring.exits)]
+    if rings:
+        return _around(program, rings, seconds)
     links = {link for task in on_path for link in program.route(task)}
     crossing: dict[int, list[float]] = {link: [] for link in sorted(links)}
     for task, op in enumerate(program.ops):

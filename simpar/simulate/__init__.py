@@ -21,6 +21,9 @@ from simpar.trace import Trace
 ENGINES = ("auto", "reference", "compiled")
 """What ``engine`` may be."""
 
+FASTEST, ASKED = "the fastest that can run it", "asked for"
+"""Why an engine ran: ``auto`` took it, or it was named."""
+
 MOST_INSTANCES = 100_000_000_000
 """Instances of a run, beyond which it would take hours."""
 
@@ -33,7 +36,7 @@ __all__ = ["ENGINES", "CompiledEngine", "Progress", "ReferenceEngine", "simulate
 def simulate(
     program: Program, engine: str = "auto", progress: Progress | None = None, keep: int | None = None
 ) -> Trace:
-    """Run *program* and return its trace; ``trace.engine`` says which engine ran.
+    """Run *program* and return its trace; ``trace.engine`` says which engine ran, and ``engine_why`` why.
 
     Args:
         engine: ``auto`` takes the fastest engine that can run the program, which is the compiled one;
@@ -53,22 +56,29 @@ def simulate(
     _check_size(program, kept)
     program.require_valid()
     if engine == "reference":
-        return _last(ReferenceEngine(program, progress).run(), kept)
-    return CompiledEngine(program, progress, keep=kept).run()
+        trace = _last(ReferenceEngine(program, progress).run(), kept)
+    else:
+        trace = CompiledEngine(program, progress, keep=kept).run()
+    return replace(trace, engine_why=FASTEST if engine == "auto" else ASKED)
 
 
 def _check_size(program: Program, kept: int) -> None:
     instances, rows = len(program) * program.iterations, len(program) * kept
     if instances > MOST_INSTANCES:
         raise EngineError(
-            f"{program.name} has {instances:.3g} task instances ({len(program):,} tasks x "
+            f"{program.name} has {_short(instances)} task instances ({len(program):,} tasks x "
             f"{program.iterations:,} iterations), more than {MOST_INSTANCES:.0e}; run fewer iterations"
         )
     if rows > MOST_ROWS:
         raise EngineError(
-            f"the trace of {program.name} would have {rows:.3g} rows, more than {MOST_ROWS:.0e}; "
+            f"the trace of {program.name} would have {_short(rows)} rows, more than {MOST_ROWS:.0e}; "
             "keep those of the last iterations only (keep=...)"
         )
+
+
+def _short(count: int) -> str:
+    """Return *count* to three digits, however large it is."""
+    return f"{min(count, 10**300):.3g}"
 
 
 def _last(trace: Trace, kept: int) -> Trace:

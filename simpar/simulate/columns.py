@@ -84,6 +84,8 @@ class Columns(NamedTuple):
     """By edge: where its lags by iteration begin in ``all_lags``, -1 where there are none."""
     all_lags: Floats
     at_start: Ints
+    is_only: Ints
+    """By edge: see ``places.DIRECT``."""
     """By edge."""
     reply_code: Ints
     """By edge into a batch: the number of its sender among those of all batches."""

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from simpar.errors import EngineError
 from simpar.program import Program
+from simpar.program.collecting import uncollected
 from simpar.simulate import flows, gathers, heap, loop, places, queues
-from simpar.simulate.collecting import uncollected
 from simpar.simulate.columns import as_arrays, as_lists, grown, widened
 from simpar.simulate.flow_state import arrays
 from simpar.simulate.flow_state import network as network_state
@@ -63,19 +63,21 @@ class CompiledEngine:
         self._first = 0 if keep is None else max(0, program.iterations - keep)
         self.note = ""
         self._run: Callable[..., int] = loop.run
+        self._must = jit is True
         self.jit = _pays(len(program) * program.iterations) if jit is None else jit
         if self.jit:
-            self._compile(must=jit is True)
+            try:
+                self._run = compiled_loop()
+            except Exception as error:  # numba is missing, or too old for this Python
+                self._give_up(error)
 
-    def _compile(self, must: bool) -> None:
-        """Take the compiled loop, if it can be had."""
-        try:
-            self._run = compiled_loop()
-        except Exception as error:  # numba is missing, too old for this Python, or has nowhere to write
-            if must:
-                raise EngineError(f"the loop cannot be compiled here: {error}") from None
-            self.jit = False
-            self.note = f"simulated in plain Python, about 50 times slower: numba cannot be used ({error})"
+    def _give_up(self, error: Exception) -> None:
+        """Take the loop in plain Python, since *error* keeps the compiled one from being had."""
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if self._must:
+            raise EngineError(f"the loop cannot be compiled here: {said}") from None
+        self.jit, self._run = False, loop.run
+        self.note = f"simulated in plain Python, about 50 times slower: numba cannot be used ({said})"
 
     def run(self) -> Trace:
         """Run to the end and return the trace.
@@ -110,7 +112,13 @@ class CompiledEngine:
         status = places.PAUSED
         while True:
             if status != places.ROUNDS or state.counts[places.RING_TASK] < 0:
-                status = self._run(columns, state, network, turn)
+                try:
+                    status = self._run(columns, state, network, turn)
+                except Exception as error:  # compiled when it is first called: nothing has run yet
+                    if not self.jit:
+                        raise
+                    self._give_up(error)
+                    return self._go()
             if status == places.DONE:
                 break
             if status == places.PAUSED:
@@ -139,7 +147,9 @@ class CompiledEngine:
     def _again(self, program: Program, by_events: bool = False) -> Trace:
         """Run *program* from the beginning, in an order that was not foreseen."""
         kept = self.program.iterations - self._first
-        return CompiledEngine(program, self._progress, jit=self.jit, by_events=by_events, keep=kept).run()
+        again = CompiledEngine(program, self._progress, jit=self.jit, by_events=by_events, keep=kept)
+        again.note = self.note
+        return again.run()
 
     def _has_room(self, layout: Layout, state: Any) -> bool:
         """Say whether the ring buffer has room for the tokens of all lanes."""
@@ -298,6 +308,8 @@ class CompiledEngine:
             f"{program.tasks[task]} of iteration {iteration} (lacks {lacks} of {needs} tokens)"
             for iteration, task, lacks, needs in sorted(lacking)[:5]
         )
+        if not lacking:  # no valid program comes here, and what waits for one token only is not kept track of
+            named = "; ".join(str(problem) for problem in program.check())
         return (
             f"deadlock in {program.name}: {int(state.counts[places.ROWS])} instances ran, "
             f"waiting are {named}; "

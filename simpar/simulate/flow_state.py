@@ -113,6 +113,10 @@ class Flows(NamedTuple):
     """Rates by set of channels, which :func:`simpar.simulate.network.settle` remembers; in arrays nothing."""
 
 
+_WHOLE = frozenset(name for name, kind in Flows.__annotations__.items() if kind == ForwardRef("Ints"))
+"""Columns of whole numbers."""
+
+
 def network(capacity: Sequence[float], routes: Sequence[Sequence[int]], dense: int = DENSE) -> Flows:
     """Return the state of an idle network, in lists.
 
@@ -206,9 +210,8 @@ def arrays(s: Flows) -> Flows:
     """Return a copy of the state in NumPy arrays, as compiled functions take it."""
     import numpy as np
 
-    integer = {name for name, kind in Flows.__annotations__.items() if kind == ForwardRef("Ints")}
     copied = {
-        name: np.array(one, np.int64 if name in integer else np.float64)
+        name: np.array(one, np.int64 if name in _WHOLE else np.float64)
         for name, one in s._replace(known=[])._asdict().items()
     }
     return Flows(**copied)

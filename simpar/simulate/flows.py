@@ -40,7 +40,7 @@ from simpar.simulate.flow_state import (
     network,
 )
 
-__all__ = ["arrays", "bring", "complete", "fill", "network", "promise", "settle", "start"]
+__all__ = ["arrays", "bring", "complete", "end", "fill", "left_at", "network", "promise", "settle", "start"]
 
 SNAP = 1e-12
 """Completions this close, relative to the time of the earliest, are one instant. Without it the last
@@ -137,6 +137,25 @@ def complete(s: Flows) -> int:
             found = _end_tight(s, leaf - parts, latest, found)
     _sort(s.done, found)
     return found
+
+
+# -- what readers of a trace call --------------------------------------------------------------------------
+
+
+def end(s: Flows, channel: int) -> None:
+    """Take the flow of *channel* away, whatever it has left; a settling must follow."""
+    _leave(s, channel)
+
+
+def left_at(s: Flows, channel: int, time: float) -> float:
+    """Return the bytes that the flow of *channel* has left at *time*, not before the last settling."""
+    tight = s.tight_on[channel]
+    if tight >= 0:
+        left = s.left[channel] - (s.served[tight] + s.level[tight] * (time - s.since[tight]))
+    else:
+        part = s.part_of[s.link_of[s.first_hop[channel]]]
+        left = s.left[channel] - s.rate[channel] * (time - s.now[part])
+    return left if left > 0.0 else 0.0
 
 
 # -- flows come and go ---------------------------------------------------------------------------------

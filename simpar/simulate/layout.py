@@ -5,6 +5,7 @@ where its instances come in the order in which it serves them anyway:
 
 * one task uses it, whose instances become ready in the order of iterations; or
 * all its tasks wait for one token, at distance 0 and with the same lag, from tasks of one FIFO resource; or
+* each of its tasks waits for one token of the same FIFO resource, and for tasks that take no time; or
 * each of its tasks waits, over others, for the one before it, and the first for the last of the iteration
   before.
 
@@ -100,6 +101,7 @@ class Layout:
             lag_row=self.lag_row,
             all_lags=self.all_lags,
             at_start=self.at_start,
+            is_only=self._only(direct),
             reply_code=self.reply_code,
             needs=self.needs,
             come=self.come,
@@ -136,7 +138,7 @@ class Layout:
         distances = np.append(program.distance, np.zeros(len(entries), dtype=np.int32))
         all_lag = np.append(program.lag, np.zeros(len(entries)))
         lane_of = np.append(np.full(len(program.source), -1, dtype=np.int32), np.array(lanes, dtype=np.int32))
-        order = np.lexsort((np.arange(len(sources)), ~starting, sources))
+        order = np.argsort(2 * sources.astype(np.int64) + ~starting, kind="stable")
         replies = [
             (sender, reply)
             for batch in program.batches.values()
@@ -197,7 +199,8 @@ class Layout:
         self.first_lane[slots] = lanes[:-1]
         self.slot_of_lane = np.repeat(slots, np.diff(lanes))
         reach = np.zeros(tasks, dtype=np.int64)
-        np.maximum.at(reach, program.target, program.distance)
+        far = program.distance > 0  # as a rule, few are
+        np.maximum.at(reach, program.target[far], program.distance[far])
         self.reach = reach
 
     # -- resources ------------------------------------------------------------------------------------
@@ -345,13 +348,48 @@ class Layout:
             if len(there)
             else several
         )
+        passed_on = several & ~fed
+        passed_on[passed_on] = self._is_passed_on(there[passed_on])
+        fed |= passed_on
         direct[mine[np.isin(on[mine], there[fed])]] = 1
         updates = set(program.batch_of_update)
+        # Where nothing waits for the first in its own iteration, the second does not.
+        leads = np.bincount(program.source[program.distance == 0], minlength=tasks) > 0
+        several[several] = (leads & (self.kind != places.RING))[by_resource[first[several]]]
         for at in np.flatnonzero(several & ~fed).tolist():
             here = by_resource[first[at] : after[at]]
             if not updates.intersection(here.tolist()) and self._is_chain(here):
                 direct[here] = 1
         return direct
+
+    def _is_passed_on(self, resources: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say of *resources* whether all that comes to them from others comes from one, and in its order.
+
+        Each of their tasks waits for one token of that resource at most, and for others without one, as the
+        messages of a ring do.
+        """
+        program = self.program
+        on = program.resource.astype(np.int64)
+        asked = np.zeros(self.resources + 1, dtype=np.bool_)
+        asked[resources] = True
+        edges = np.flatnonzero(asked[on[program.target]] & (on[program.source] >= 0))
+        source, target = on[program.source[edges]], on[program.target[edges]]
+        least, most = np.full(self.resources, self.resources), np.full(self.resources, -1)
+        np.minimum.at(least, target, source)
+        np.maximum.at(most, target, source)
+        twice = np.bincount(program.target[edges], minlength=len(program)) > 1
+        loose = np.zeros(self.resources + 1, dtype=np.bool_)
+        loose[on[twice | self.loose]] = True
+        fifo = (self.serves == places.FIFO) | (self.serves == places.LONE)
+        found: NDArray[np.bool_] = (least == most) & ~loose[:-1] & fifo
+        found[found] = fifo[most[found]]
+        return found[resources]
+
+    def _only(self, direct: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Return, by edge, whether it is all that its target waits for, and how that is looked at."""
+        simple = (self.kind[self.target] == places.PLAIN) & (self.slot[self.target] < 0) & (self.lag_row < 0)
+        how = np.where(direct[self.target] == 1, places.DIRECT, places.ORDERED)
+        return np.where(simple, how, 0).astype(np.int8)
 
     @cached_property
     def _feeders(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -402,10 +440,31 @@ class Layout:
         return True
 
     def _after(self, task: int) -> list[tuple[int, int]]:
-        """Return the (task, distance) of the plain tasks that wait for *task*."""
-        begin, end = self.first_edge[task], self.last_edge[task]
-        waiting = zip(self.target[begin:end].tolist(), self.distance[begin:end].tolist(), strict=True)
-        return [(v, distance) for v, distance in waiting if self.kind[v] == places.PLAIN]
+        """Return (task, distance) of the plain tasks, and of some lanes of a ring, that wait for *task*."""
+        first, last, targets, distances, is_plain = self._lists
+        found = [
+            (targets[edge], distances[edge])
+            for edge in range(first[task], last[task])
+            if is_plain[targets[edge]]
+        ]
+        lanes = self._lanes_after.get(task)
+        return [*found, (lanes[0], 0), (lanes[1], 0)] if lanes else found
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], list[int], list[int], list[int], list[bool]]:
+        """Where each task's edges begin and end, their targets and distances, and which tasks are plain."""
+        edges = (self.first_edge, self.last_edge, self.target, self.distance)
+        first, last, targets, distances = (column.tolist() for column in edges)
+        return first, last, targets, distances, (self.kind == places.PLAIN).tolist()
+
+    @cached_property
+    def _lanes_after(self) -> dict[int, tuple[int, int]]:
+        """By entry of a ring, the exits of its own lane and of the one before; the others wait for it too."""
+        return {
+            entry: (ring.exits[lane], ring.exits[lane - 1])
+            for ring in self.program.rings
+            for lane, entry in enumerate(ring.entries)
+        }
 
     def _streams(self, direct: NDArray[np.int8], streams: bool) -> None:
         self.stream_of = np.full(len(self.program), -1, dtype=np.int32)
@@ -523,7 +582,9 @@ class Layout:
         """(Tasks, iterations) of what waits for nothing, by task and iteration."""
         program = self.program
         least = np.full(len(program), program.iterations, dtype=np.int64)
-        np.minimum.at(least, program.target, program.distance)
+        several = self.tokens[program.target] > 1
+        least[program.target] = program.distance
+        np.minimum.at(least, program.target[several], program.distance[several])
         least[self._replied] = 0
         many = np.zeros(len(program), dtype=np.int64)
         many[self.periodic] = np.minimum(least[self.periodic], program.iterations)
@@ -540,7 +601,7 @@ class Layout:
         distance = program.distance[late]
         for m in range(min(int(distance.max(initial=0)), missing.shape[1])):
             absent = self.slot[program.target[late[distance > m]]]
-            np.subtract.at(coming[:, m], absent, 1)
+            coming[:, m] -= np.bincount(absent, minlength=len(coming)).astype(np.int32)
         early = min(int(distance.max(initial=0)), missing.shape[1])
         missing[:, :early] = np.minimum(missing[:, :early], coming[:, :early])
 

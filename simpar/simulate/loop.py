@@ -30,6 +30,7 @@ from simpar.simulate.network import settle
 from simpar.simulate.places import (
     ARRIVALS,
     CHANNEL,
+    DIRECT,
     DIRTY,
     DONE,
     DUE,
@@ -91,7 +92,7 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
     counts, clocks, limits = s.counts, s.clocks, s.limits
     tasks, iterations, streams, has_batches = c.tasks, c.iterations, c.streams, c.batches > 0
     first_edge, last_edge, targets, distances = c.first_edge, c.last_edge, c.target, c.distance
-    lags, lag_rows, all_lags, at_start = c.lag, c.lag_row, c.all_lags, c.at_start
+    lags, lag_rows, all_lags, at_start, is_only = c.lag, c.lag_row, c.all_lags, c.at_start, c.is_only
     slots, needs, is_direct, is_loose = c.slot, c.needs, c.is_direct, c.is_loose
     resources, serves, seconds, rows, all_seconds = c.resource, c.serves, c.seconds, c.row_of, c.all_seconds
     kinds, stream_of, batch_of = c.kind, c.stream_of, c.batch_of
@@ -124,71 +125,82 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
             there = iteration + distances[edge]
             if there < iterations:
                 time = begun if at_start[edge] else ended
-                row = lag_rows[edge]
-                time += lags[edge] if row < 0 else all_lags[row + there]
-                slot = slots[target]
-                kind = kinds[target]
-                if kind == RING:
-                    if there - fired[slot] >= width:
-                        status = WIDEN
-                        break
-                    inside = there & (width - 1)
-                    s.entered[(c.first_lane[slot] + c.reply_code[edge]) * width + inside] = time
-                    place = slot * width + inside
-                    missing[place] -= 1
-                    edge += 1
-                    if missing[place] == 0:
-                        counts[RING_TASK] = target
-                        counts[RING_ITERATION] = there
-                        status = ROUNDS
-                        break
-                    continue
-                if kind != PLAIN:
-                    if has_batches and time > clocks[HORIZON]:
-                        clocks[HORIZON] = time
-                    if kind == JOIN:
-                        arrival = counts[ARRIVALS]
-                        s.arrival_join[arrival] = target
-                        s.arrival_iteration[arrival] = there
-                        s.arrival_sender[arrival] = c.source[edge]
-                        s.arrival_time[arrival] = time
-                        counts[ARRIVALS] = arrival + 1
-                        n = push(heap_time, heap_key, n, time, target * RANK + 2 * there - GRANTS)
-                    else:
-                        token = counts[TOKENS]
-                        s.token_code[token] = c.reply_code[edge]
-                        s.token_iteration[token] = there
-                        counts[TOKENS] = token + 1
-                        n = push(heap_time, heap_key, n, time, target * RANK + 2 * token)
+                only = is_only[edge]
+                if only == DIRECT:
+                    ring_code[tail & mask] = target
+                    ring_iteration[tail & mask] = there
+                    ring_time[tail & mask] = time + lags[edge]
+                    tail += 1
                     edge += 1
                     continue
-                if slot >= 0:
-                    if there - fired[slot] >= width:
-                        status = WIDEN
-                        break
-                    place = slot * width + (there & (width - 1))
-                    if latest[place] > time:
-                        time = latest[place]
-                    if has_batches and time > clocks[HORIZON]:
-                        clocks[HORIZON] = time
-                    left = missing[place]
-                    if left > 1:
-                        missing[place] = left - 1
-                        latest[place] = time
+                if only:
+                    time += lags[edge]
+                else:
+                    row = lag_rows[edge]
+                    time += lags[edge] if row < 0 else all_lags[row + there]
+                    slot = slots[target]
+                    kind = kinds[target]
+                    if kind == RING:
+                        if there - fired[slot] >= width:
+                            status = WIDEN
+                            break
+                        inside = there & (width - 1)
+                        s.entered[(c.first_lane[slot] + c.reply_code[edge]) * width + inside] = time
+                        place = slot * width + inside
+                        missing[place] -= 1
+                        edge += 1
+                        if missing[place] == 0:
+                            counts[RING_TASK] = target
+                            counts[RING_ITERATION] = there
+                            status = ROUNDS
+                            break
+                        continue
+                    if kind != PLAIN:
+                        if has_batches and time > clocks[HORIZON]:
+                            clocks[HORIZON] = time
+                        if kind == JOIN:
+                            arrival = counts[ARRIVALS]
+                            s.arrival_join[arrival] = target
+                            s.arrival_iteration[arrival] = there
+                            s.arrival_sender[arrival] = c.source[edge]
+                            s.arrival_time[arrival] = time
+                            counts[ARRIVALS] = arrival + 1
+                            n = push(heap_time, heap_key, n, time, target * RANK + 2 * there - GRANTS)
+                        else:
+                            token = counts[TOKENS]
+                            s.token_code[token] = c.reply_code[edge]
+                            s.token_iteration[token] = there
+                            counts[TOKENS] = token + 1
+                            n = push(heap_time, heap_key, n, time, target * RANK + 2 * token)
                         edge += 1
                         continue
-                    missing[place] = needs[slot]
-                    latest[place] = 0.0
-                    if is_loose[slot]:
-                        s.is_fired[place] = 1
-                        lowest = fired[slot]
-                        while s.is_fired[slot * width + (lowest & (width - 1))]:
-                            s.is_fired[slot * width + (lowest & (width - 1))] = 0
-                            lowest += 1
-                        fired[slot] = lowest
-                    else:
-                        fired[slot] += 1
-                if is_direct[target]:
+                    if slot >= 0:
+                        if there - fired[slot] >= width:
+                            status = WIDEN
+                            break
+                        place = slot * width + (there & (width - 1))
+                        if latest[place] > time:
+                            time = latest[place]
+                        if has_batches and time > clocks[HORIZON]:
+                            clocks[HORIZON] = time
+                        left = missing[place]
+                        if left > 1:
+                            missing[place] = left - 1
+                            latest[place] = time
+                            edge += 1
+                            continue
+                        missing[place] = needs[slot]
+                        latest[place] = 0.0
+                        if is_loose[slot]:
+                            s.is_fired[place] = 1
+                            lowest = fired[slot]
+                            while s.is_fired[slot * width + (lowest & (width - 1))]:
+                                s.is_fired[slot * width + (lowest & (width - 1))] = 0
+                                lowest += 1
+                            fired[slot] = lowest
+                        else:
+                            fired[slot] += 1
+                if not only and is_direct[target]:
                     ring_code[tail & mask] = target
                     ring_iteration[tail & mask] = there
                     ring_time[tail & mask] = time
@@ -387,12 +399,15 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
             elif serves[resource] < QUEUED:
                 row = rows[task]
                 takes = seconds[task] if row < 0 else all_seconds[row + iteration]
-                key = task * RANK + 2 * iteration
-                if time < last_ready[resource] or (time == last_ready[resource] and key < last_key[resource]):
-                    status = OVERTAKEN
-                    break
-                last_ready[resource] = time
-                last_key[resource] = key
+                if is_direct[task]:  # others come from the heap, in their order
+                    key = task * RANK + 2 * iteration
+                    if time < last_ready[resource] or (
+                        time == last_ready[resource] and key < last_key[resource]
+                    ):
+                        status = OVERTAKEN
+                        break
+                    last_ready[resource] = time
+                    last_key[resource] = key
                 if serves[resource] == FIFO:
                     begun = free[resource]
                     if time > begun:
@@ -481,7 +496,7 @@ def run(c: Columns, s: State, net: Any, budget: int) -> int:
                 counts[EVENTS] = n
                 offer(c, s, grant)
                 n = counts[EVENTS]
-        elif batch_of[task] >= 0:
+        elif has_batches and batch_of[task] >= 0:
             n = push(heap_time, heap_key, n, ended, task * RANK + 2 * iteration - GRANTS)
 
         done += 1

@@ -76,13 +76,17 @@ class FairNetwork:
         Raises:
             ImportError: *jit* is true and numba is not installed.
         """
-        if jit is None:
-            jit = sum(1 for route in routes if route) >= COMPILED_FROM and can_compile()
+        functions = {}
+        if jit or (jit is None and sum(1 for route in routes if route) >= COMPILED_FROM and can_compile()):
+            try:
+                functions = compiled_flows()
+            except Exception:  # numba is there, but too old for this Python or this NumPy
+                if jit:
+                    raise
         self._state = flows.network(capacity, routes)
         self._start, self._settle, self._complete = flows.start, settle, flows.complete
-        if jit:
+        if functions:
             self._state = flows.arrays(self._state)
-            functions = compiled_flows()
             self._start, self._settle, self._complete = (
                 functions[n] for n in ("start", "settle", "complete")
             )

@@ -30,6 +30,10 @@ FIFO, PLACES, LONE, QUEUED, PRIORITY, CHANNEL, PRIORITY_CHANNEL = range(7)
 """How a resource serves: what is ready first; the same, in several places; messages of a lone channel; from a
 queue whose head is granted in its turn; by priority; then messages on a channel that shares its links."""
 
+DIRECT, ORDERED = 1, 2
+"""What an edge is whose target is plain, waits for nothing else, and has its lag always the same: its target
+is looked at as soon as this is known, or when its turn comes. Others are 0."""
+
 PLAIN, JOIN, GATHERING, RING = range(4)
 """What a task is."""
 

@@ -5,11 +5,12 @@ engine. A task instance is a generator of SimPy events; a resource is a :class:`
 ``simpy.Resource`` serves in the order of requests and cannot keep the order rule: among instances
 ready at one time, the lower rank goes first, whoever happened to ask first.
 
-How an instant is kept in order, using SimPy's event priorities at equal times:
+How an instant is kept in order. SimPy's own priorities, 0 and 1, are those of everything that only settles:
+ends, lags, tokens, tasks without time. What has to wait until all that has happened is put on an
+:class:`Agenda`, and done in this order:
 
 =================  ==========================================================================
-priority 0 and 1   ends, lags, tokens, tasks without time: everything that only settles
-priority 2 + rank  one grant, to the head of a station's queue, or the turn of a batch node; what it
+rank               one grant, to the head of a station's queue, or the turn of a batch node; what it
                    sets off settles before the next
 last               grants by priority; then the network shares its links anew, once; then batches
                    that nothing more can come to are closed
@@ -22,30 +23,35 @@ there before :meth:`ReferenceEngine.run` runs among the tasks.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import simpy
-from simpy.events import NORMAL, Event
+from simpy.events import NORMAL, Event, Timeout
 
 from simpar.errors import EngineError
 from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
-from simpar.simulate.collecting import uncollected
+from simpar.program.collecting import uncollected
 from simpar.simulate.network import FairNetwork
 from simpar.simulate.nodes import Gathering, log
 from simpar.simulate.rings import of_template
 from simpar.trace import Totals, Trace
 
-GRANT = NORMAL + 1
-"""Priority of the grant to rank 0; rank r has GRANT + r."""
+SETTLED = NORMAL + 1
+"""Priority, among SimPy's events of one time, of what comes when all others have happened."""
 
-LAST = GRANT + 2**40
-"""Priority of what follows all grants of an instant."""
+BY_PRIORITY = 2**40
+"""Place on the agenda of grants by priority, after those to any rank."""
 
-QUIET = LAST + 1
-"""Priority of the look at whether anything is going to happen at all."""
+SHARE = BY_PRIORITY + 1
+"""Place of the network's sharing of its links."""
+
+QUIET = SHARE + 1
+"""Place of the look at whether anything is going to happen at all."""
 
 REPORT_EVERY = 256
 """Instances between two calls of the progress callback."""
@@ -56,15 +62,39 @@ _Edge = tuple[int, int, float, list[float] | None]  # (target, distance, lag, la
 _Reached = tuple[int, int, int]  # (task, iteration, sender of the token)
 
 
-class _Call(Event):
-    """Call a function at the current time, after everything of a smaller priority."""
+class Agenda:
+    """What is to be done in this instant once it has settled, in order, settling again after each."""
 
-    def __init__(self, env: simpy.Environment, call: Callable[[], None], priority: int) -> None:
-        super().__init__(env)
-        self._ok = True
-        self._value = None
-        self.callbacks = [lambda _: call()]
-        env.schedule(self, priority=priority)  # type: ignore[arg-type]  # SimPy names 0 and 1; any int works
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._todo: list[tuple[int, int, Callable[[Any], None], Any]] = []
+        self._number = itertools.count()
+        self._is_due = False
+
+    def add(self, place: int, call: Callable[[Any], None], argument: Any = None) -> None:
+        """Call ``call(argument)``, after all that has a smaller *place* or has the same one already."""
+        heapq.heappush(self._todo, (place, next(self._number), call, argument))
+        if not self._is_due:
+            self._plan()
+
+    def _plan(self) -> None:
+        self._is_due = True
+        settled = Event(self._env)
+        settled._ok, settled._value = True, None
+        settled.callbacks.append(self._go_on)
+        self._env.schedule(settled, priority=SETTLED)  # type: ignore[arg-type]  # SimPy names 0 and 1 only
+
+    def _go_on(self, _: Event) -> None:
+        env, todo, now = self._env, self._todo, self._env.now
+        while True:
+            call, argument = heapq.heappop(todo)[2:]
+            call(argument)
+            if not todo:
+                self._is_due = False
+                return
+            if env.peek() <= now:  # something settles before the next: SimPy comes back here
+                self._plan()
+                return
 
 
 def _happen(event: Event) -> None:
@@ -78,14 +108,16 @@ def _happen(event: Event) -> None:
 class _Instance:
     """A task instance under way: what SimPy's own process does, without an event at its begin and its end."""
 
+    __slots__ = ("_steps",)
+
     def __init__(self, steps: Iterator[Event]) -> None:
         self._steps = steps
         self._go_on()
 
     def _go_on(self, _: Event | None = None) -> None:
-        event = next(self._steps, None)
-        if event is not None:
+        for event in self._steps:
             event.callbacks.append(self._go_on)
+            return
 
 
 def _totals(trace: Trace) -> Totals:
@@ -102,8 +134,8 @@ class Station:
     A priority resource puts the task's priority first.
     """
 
-    def __init__(self, env: simpy.Environment, capacity: int, by_priority: bool) -> None:
-        self._env, self._free, self._by_priority = env, capacity, by_priority
+    def __init__(self, env: simpy.Environment, agenda: Agenda, capacity: int, by_priority: bool) -> None:
+        self._env, self._agenda, self._free, self._by_priority = env, agenda, capacity, by_priority
         self._queue: list[tuple[int, float, int, int, Event]] = []
 
     def request(self, task: int, iteration: int, priority: int) -> Event:
@@ -117,22 +149,23 @@ class Station:
     def release(self) -> None:
         """Give a place back."""
         self._free += 1
-        self._offer()
+        if self._queue:
+            self._offer()
 
     def _offer(self) -> None:
-        """Arrange for the head to be granted once this instant has settled."""
-        if self._free and self._queue:
+        """Arrange for the head to be granted, where there is a place, once this instant has settled."""
+        if self._free:
             rank = self._queue[0][2]
             # Priorities are compared when all that is ready is there, so their grants come after the others'.
-            late = LAST - 1 if self._by_priority else GRANT + rank
-            _Call(self._env, lambda: self._grant(rank), late)
+            self._agenda.add(BY_PRIORITY if self._by_priority else rank, self._grant, rank)
 
     def _grant(self, rank: int) -> None:
         # Another instance may have come to the head since; its own offer is on the way then.
         if self._free and self._queue and (self._by_priority or self._queue[0][2] == rank):
             self._free -= 1
             _happen(heapq.heappop(self._queue)[4])
-            self._offer()
+            if self._queue:
+                self._offer()
 
 
 class ReferenceEngine:
@@ -144,8 +177,9 @@ class ReferenceEngine:
         self.program = program
         self.env = simpy.Environment()
         self._progress = progress
+        self._agenda = Agenda(self.env)
         self._stations = [
-            Station(self.env, resource.capacity, resource.discipline == "priority")
+            Station(self.env, self._agenda, resource.capacity, resource.discipline == "priority")
             for resource in program.resources
         ]
         self._network = FairNetwork([link.bytes_per_s for link in program.links], program.shared_routes)
@@ -154,7 +188,7 @@ class ReferenceEngine:
         self._promise = 0  # number of the network's latest promise of a completion
         self._settling = False
 
-        tasks = len(program)
+        tasks, self._iterations = len(program), program.iterations
         self._resource = program.resource.tolist()
         self._seconds: list[float] = program.seconds.tolist()
         self._durations = {task: values.tolist() for task, values in program.durations.items()}
@@ -202,19 +236,20 @@ class ReferenceEngine:
         if self._node[task] != NODE_TASK:
             self._node_token(task, iteration, sender)
             return
-        missing = self._missing.pop((task, iteration), None)
-        if missing is None:
-            missing = self._needed(task, iteration)
+        instance = (task, iteration)
+        missing = 1
+        if self._awaited[task] > 1:
+            missing = self._missing.pop(instance, 0) or self._needed(task, iteration)
         if missing > 1:
-            self._missing[task, iteration] = missing - 1
+            self._missing[instance] = missing - 1
         else:
-            self._ready.append((task, iteration))
+            self._ready.append(instance)
 
     def _node_token(self, task: int, iteration: int, sender: int) -> None:
         """Let one token arrive at a join or a batch."""
         if self._node[task] == NODE_BATCH:
             if self._gathering[task].enter(sender, iteration):
-                _Call(self.env, lambda: self._turn(task), GRANT + task)
+                self._agenda.add(task, self._turn, task)
             return
         arrived = self._arrived.setdefault((task, iteration), [])
         arrived.append((self.env.now, sender))
@@ -225,7 +260,7 @@ class ReferenceEngine:
         """Send the tokens of *edges*, at once or after their lags."""
         for task, distance, lag, by_iteration in edges:
             target = iteration + distance
-            if target >= self.program.iterations:
+            if target >= self._iterations:
                 continue
             if by_iteration is not None:
                 lag = by_iteration[target]
@@ -233,7 +268,7 @@ class ReferenceEngine:
                 self._token(task, target, sender)
             else:
                 self._under_way += 1
-                self.env.timeout(lag, (task, target, sender)).callbacks.append(self._lagged)
+                Timeout(self.env, lag, (task, target, sender)).callbacks.append(self._lagged)
 
     def _lagged(self, event: Event) -> None:
         reached: _Reached = event.value  # type: ignore[assignment]  # SimPy: of any type
@@ -255,13 +290,13 @@ class ReferenceEngine:
                 self._ended(task, iteration)
         if self._gathering and not self._under_way and not self._looking:
             self._looking = True
-            _Call(self.env, self._look, QUIET)
+            self._agenda.add(QUIET, self._look)
 
     def _ended(self, task: int, iteration: int) -> None:
         """Send what the end of an instance sets off; that of an update, the replies to its members."""
         self._send(self._from_end[task], task, iteration)
-        gathering = self._update.get(task)
-        if gathering is not None:
+        if task in self._update:
+            gathering = self._update[task]
             for reply, own in gathering.replies(iteration):
                 self._token(reply, own, task)
 
@@ -283,9 +318,9 @@ class ReferenceEngine:
         expired: tuple[int, int] = event.value  # type: ignore[assignment]  # SimPy: of any type
         node, number = expired
         if self._gathering[node].expire(number):
-            _Call(self.env, lambda: self._turn(node), GRANT + node)
+            self._agenda.add(node, self._turn, node)
 
-    def _look(self) -> None:
+    def _look(self, _: None) -> None:
         """Close all batches short where nothing is under way that could bring them one more token."""
         self._looking = False
         if self._under_way or any(gathering.is_timed for gathering in self._gathering.values()):
@@ -299,10 +334,9 @@ class ReferenceEngine:
 
     def _instance(self, task: int, iteration: int) -> Iterator[Event]:
         """One task in one iteration, from ready to end."""
-        env = self.env
+        env, ready = self.env, self.env.now
         resource = self._resource[task]
         station = self._stations[resource]
-        ready = env.now
         yield station.request(task, iteration, self._priority[task])
         start = env.now
         if task in self._update:
@@ -314,18 +348,19 @@ class ReferenceEngine:
             stretch = self._stretch.get(task)
             n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
             if self._lone_rate[resource]:
-                yield env.timeout(max(SHORTEST_S, self._overhead[task] + n_bytes / self._lone_rate[resource]))
+                sending_s = self._overhead[task] + n_bytes / self._lone_rate[resource]
+                yield Timeout(env, max(SHORTEST_S, sending_s))
             else:
                 if self._overhead[task]:
-                    yield env.timeout(self._overhead[task])
+                    yield Timeout(env, self._overhead[task])
                 if n_bytes:
                     yield self._transmit(resource, n_bytes)
             station.release()
             if self._latency[task]:
-                yield env.timeout(self._latency[task])
+                yield Timeout(env, self._latency[task])
         else:
             by_iteration = self._durations.get(task)
-            yield env.timeout(self._seconds[task] if by_iteration is None else by_iteration[iteration])
+            yield Timeout(env, self._seconds[task] if by_iteration is None else by_iteration[iteration])
             station.release()
         self._record(task, iteration, ready, start, env.now)
         self._under_way -= 1
@@ -350,9 +385,9 @@ class ReferenceEngine:
         """Have the network share its links anew at the end of this instant, once."""
         if not self._settling:
             self._settling = True
-            _Call(self.env, self._settle_network, LAST)
+            self._agenda.add(SHARE, self._settle_network)
 
-    def _settle_network(self) -> None:
+    def _settle_network(self, _: None) -> None:
         self._settling = False
         wait = self._network.settle(self.env.now)
         self._promise += 1
@@ -364,7 +399,7 @@ class ReferenceEngine:
         if event.value != self._promise:
             return  # the rates have changed since
         for channel in self._network.complete():
-            self._arrival.pop(channel).succeed()
+            _happen(self._arrival.pop(channel))
         self._share()
 
     # -- the run ---------------------------------------------------------------------------------
@@ -390,18 +425,19 @@ class ReferenceEngine:
             raise EngineError(self._stuck())
         if self._progress:
             self._progress(expected, expected)
-        self._rows.sort()
-        columns = np.array(self._rows, dtype=np.float64).reshape(-1, 5)
-        task_column = columns[:, 1].astype(np.int32)
+        columns: list[Any] = list(zip(*self._rows, strict=True)) if self._rows else [()] * 5
+        iterations, tasks = (np.array(column, dtype=np.int32) for column in columns[:2])
+        order = np.lexsort((tasks, iterations))
+        ready_s, start_s, end_s = (np.array(column, dtype=np.float64)[order] for column in columns[2:])
         trace = Trace(
             program=self.program,
             engine="reference",
-            task=task_column,
-            iteration=columns[:, 0].astype(np.int32),
-            resource=self.program.resource[task_column],
-            ready_s=columns[:, 2].copy(),
-            start_s=columns[:, 3].copy(),
-            end_s=columns[:, 4].copy(),
+            task=tasks[order],
+            iteration=iterations[order],
+            resource=self.program.resource[tasks[order]],
+            ready_s=ready_s,
+            start_s=start_s,
+            end_s=end_s,
             nodes=log(self.program, self._gathering.values(), self._arrived)
             if self._gathering or self.program.joins
             else None,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from simpar import hardware, workload
 from simpar.errors import InputError, ProgramError
 from simpar.program import MOST_TASKS, Program
+from simpar.program.collecting import uncollected
 from simpar.scenario import AnyScenario, Scenario, Strategy, load
 from simpar.strategies import allreduce, parameter_server, pipeline, ps_async, ps_ssp, ps_sync, single
 from simpar.strategies.common import Setting
@@ -94,7 +95,8 @@ def nominal(setting: Setting) -> Program:
             said = f"{setting.strategy.name} has more than {MOST_TASKS:,} tasks in one iteration"
             raise InputError([scenario.problem(where, said, f"try {fewer}")])
     try:
-        program = KINDS[setting.strategy.kind](setting)
+        with uncollected():
+            program = KINDS[setting.strategy.kind](setting)
     except ProgramError as error:
         raise InputError([scenario.problem(where, str(error), f"try {fewer}")]) from None
     refuse_many(len(program), program.iterations)

@@ -36,7 +36,7 @@ from simpar.program import Op, Program
 from simpar.program.expand import message_kind, message_name
 from simpar.scenario.options import AllreduceOptions
 from simpar.strategies import data
-from simpar.strategies.common import Setting, Star, layer_times
+from simpar.strategies.common import Setting, Star, pass_times
 from simpar.strategies.hierarchical import hierarchical
 from simpar.strategies.rounds import ALGORITHMS, Rounds
 from simpar.workload.splitting import balanced
@@ -64,6 +64,8 @@ class Bucket:
     layers: tuple[int, int]
     """The backward of these layers, half-open, is what it waits for beyond the bucket before."""
     elements: int
+    tensors: tuple[int, ...]
+    """In the model's order counted, in the order of the bucket."""
 
 
 def buckets(setting: Setting, size_bytes: float) -> tuple[list[Bucket], int]:
@@ -74,15 +76,19 @@ def buckets(setting: Setting, size_bytes: float) -> tuple[list[Bucket], int]:
     workload = setting.workload
     found: list[Bucket] = []
     top, elements = len(workload.layers), 0
+    inside: list[int] = []
+    number = sum(len(layer.tensors) for layer in workload.layers)
     for index in reversed(range(len(workload.layers))):
         for tensor in reversed(workload.layers[index].tensors):
+            number -= 1
+            inside.append(number)
             elements += tensor.elements
             if elements * workload.dtype_bytes >= size_bytes:
-                found.append(Bucket((index, top), elements))
-                top, elements = index, 0
+                found.append(Bucket((index, top), elements, tuple(inside)))
+                top, elements, inside = index, 0, []
     if elements:
         lowest = next(index for index, layer in enumerate(workload.layers) if layer.tensors)
-        found.append(Bucket((lowest, top), elements))
+        found.append(Bucket((lowest, top), elements, tuple(inside)))
         top = lowest
     return found, top
 
@@ -143,14 +149,14 @@ def build(setting: Setting) -> Program:
     reduced, rest = buckets(setting, _bucket_bytes(options))
     ring = _whole_ring if _folds(setting, reduced) else _ring
 
-    times = [layer_times(setting, worker, workload.batch) for worker in range(workers)]
+    every = (0, len(workload.layers))
     feeds = [data.Feed(star, worker, workload.batch) for worker in range(workers)]
     firsts = [
         builder.task(
             f"w{worker}.forward",
-            Op("forward", worker=worker, layers=(0, len(workload.layers))),
+            Op("forward", worker=worker, layers=every),
             star.device(worker),
-            math.fsum(times[worker][0]),
+            pass_times(setting, worker, workload.batch, every)[0],
             feeds[worker].arrived,
         )
         for worker in range(workers)
@@ -163,13 +169,13 @@ def build(setting: Setting) -> Program:
             f"w{worker}.backward{name}",
             Op("backward", worker=worker, layers=layers),
             star.device(worker),
-            math.fsum(times[worker][1][slice(*layers)]),
+            pass_times(setting, worker, workload.batch, layers)[1],
             [after],
         )
 
     computed = firsts
     if not options.overlap:
-        computed = [backward(w, (0, len(workload.layers)), "", computed[w]) for w in range(workers)]
+        computed = [backward(w, every, "", computed[w]) for w in range(workers)]
     finished: list[list[int]] = [[] for _ in range(workers)]  # the bucket before, by worker
     for number, bucket in enumerate(reduced):
         if options.overlap and bucket.layers[0] < bucket.layers[1]:
@@ -207,6 +213,7 @@ def build(setting: Setting) -> Program:
         ),
         algorithm=options.algorithm,
         overlap=options.overlap,
+        buckets=[list(bucket.tensors) for bucket in reduced],
         bucket_bytes=[bucket.elements * workload.dtype_bytes for bucket in reduced],
         collectives=setting.scenario.run.collectives,
     )
@@ -223,7 +230,7 @@ def _buffers(setting: Setting, reduced: list[Bucket], overlap: bool) -> float:
 def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
     """Add the messages of one ring and return, by worker, what its end waits for."""
     workers, itemsize = len(ready), star.setting.workload.dtype_bytes
-    chunks = [elements * itemsize for elements in balanced(bucket.elements, workers)]
+    chunks = [float(elements * itemsize) for elements in balanced(bucket.elements, workers)]
     have = _entries(star, number, ready)
     received: list[int] = []
     for step in range(2 * (workers - 1)):
@@ -240,7 +247,7 @@ def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> li
                 Op(message_kind(step, workers), worker=worker, peer=to, part=number, step=step, key=chunk),
                 worker,
                 to,
-                float(chunks[chunk]),
+                chunks[chunk],
                 after,
                 after_s=_after_s(star, chunks[chunk], step, workers),
             )
@@ -309,6 +316,7 @@ def _rounds(
         # Both ends must be through with the round before: a large message waits for its receiver to ask.
         through: list[list[int]] = [[] for _ in ready]
         for worker, to, (begin, end) in sent:
+            star.begins.append(begin)
             _, arrived = star.send(
                 f"w{worker}.{kind}.b{number}.s{step}.w{to}",
                 Op(kind, worker=worker, peer=to, part=number, step=step),

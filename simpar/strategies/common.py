@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from simpar.cost import compute
 from simpar.cost.memory import Memory, optimizer_state
@@ -31,6 +31,7 @@ class Setting:
     workload: Workload
     cluster: Cluster
     _times: dict[tuple[float, float], tuple[list[float], list[float]]] = field(default_factory=dict)
+    _passes: dict[tuple[float, float, tuple[int, int]], tuple[float, float]] = field(default_factory=dict)
 
     @property
     def iterations(self) -> int:
@@ -68,6 +69,16 @@ def layer_times(setting: Setting, worker: int, samples: float) -> tuple[list[flo
     if (speed, samples) not in setting._times:
         setting._times[speed, samples] = _layer_times(setting, speed, samples)
     return setting._times[speed, samples]
+
+
+def pass_times(setting: Setting, worker: int, samples: float, layers: tuple[int, int]) -> tuple[float, float]:
+    """Return the seconds of *layers*, half-open, together: as :func:`layer_times`, but summed."""
+    key = setting.cluster.speeds[worker], samples, layers
+    known = setting._passes.get(key)
+    if known is None:
+        forward, backward = (math.fsum(t[slice(*layers)]) for t in layer_times(setting, worker, samples))
+        known = setting._passes[key] = forward, backward
+    return known
 
 
 def _layer_times(setting: Setting, speed: float, samples: float) -> tuple[list[float], list[float]]:
@@ -137,8 +148,7 @@ def tensor_elements(workload: Workload) -> list[tuple[int, int]]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(NamedTuple):
     """How a message gets from one end to the other."""
 
     links: tuple[tuple[str, float], ...]
@@ -162,11 +172,18 @@ class Star:
         """Begin a program; *iterations* where it is not the warm-up and the measured steps."""
         network = setting.cluster.network
         self.setting, self.network = setting, network
+        # Looked up once: a model in slices sends hundreds of messages each way.
+        self._ways: dict[tuple[int, int], Way] = {}
+        self._server_ways: dict[tuple[int, int, bool], Way] = {}
+        self._cpus: dict[int, int] = {}
         self.builder = ProgramBuilder(
             setting.strategy.name,
             setting.iterations if iterations is None else iterations,
             network.sharing if network else "fair",
         )
+        self.begins: list[int] = []
+        """Of each message of collectives whose ``key`` is no chunk of the whole bucket, in the order of the
+        tasks: the first element of its bucket that it carries."""
 
     def device(self, worker: int) -> int:
         """Return the resource on which *worker* computes."""
@@ -174,9 +191,14 @@ class Star:
 
     def server_cpu(self, server: int, by_priority: bool = False) -> int:
         """Return the resource on which *server* adds and updates."""
-        threads = self.setting.cluster.server.threads
-        discipline = "priority" if by_priority else "fifo"
-        return self.builder.resource(f"ps{server}.cpu", "server", capacity=threads, discipline=discipline)
+        known = self._cpus.get(server)
+        if known is None:
+            threads = self.setting.cluster.server.threads
+            discipline = "priority" if by_priority else "fifo"
+            name = f"ps{server}.cpu"
+            known = self.builder.resource(name, "server", capacity=threads, discipline=discipline)
+            self._cpus[server] = known
+        return known
 
     def host_of(self, server: int) -> int | None:
         """Return the machine of workers on which *server* lives, None where it has one of its own."""
@@ -185,10 +207,15 @@ class Star:
 
     def way(self, source: int, target: int) -> Way:
         """Return the way of a message between two workers."""
-        cluster = self.setting.cluster
-        if cluster.node_of(source) == cluster.node_of(target):
-            return self._inside((f"w{source}.out", f"w{target}.in"))
-        return self._across(self._port(cluster.node_of(source)), self._port(cluster.node_of(target)))
+        known = self._ways.get((source, target))
+        if known is None:
+            ends = self.setting.cluster.node_of(source), self.setting.cluster.node_of(target)
+            if ends[0] == ends[1]:
+                known = self._inside((f"w{source}.out", f"w{target}.in"))
+            else:
+                known = self._across(self._port(ends[0]), self._port(ends[1]))
+            self._ways[source, target] = known
+        return known
 
     def way_to_server(self, worker: int, server: int, *, back: bool = False) -> Way:
         """Return the way of a push, or *back*, of the reply to a pull.
@@ -196,6 +223,12 @@ class Star:
         A server on the worker's own machine is reached over the device's link inside it; where nothing is
         known of such links, at no cost.
         """
+        known = self._server_ways.get((worker, server, back))
+        if known is None:
+            known = self._server_ways[worker, server, back] = self._way_to_server(worker, server, back)
+        return known
+
+    def _way_to_server(self, worker: int, server: int, back: bool) -> Way:
         cluster, host = self.setting.cluster, self.host_of(server)
         node = cluster.node_of(worker)
         if host == node:
@@ -225,7 +258,8 @@ class Star:
         return name, self._known.bytes_per_s
 
     def _across(self, source: tuple[str, float], target: tuple[str, float]) -> Way:
-        topology = self._known.topology
+        network = self._known
+        topology = network.topology
         if isinstance(topology, Graph):
             for name, _ in (source, target):
                 if name not in topology.nodes:  # more servers than the scenario was checked for
@@ -235,7 +269,7 @@ class Star:
         else:
             inner = topology.between(source[0], target[0]) if topology else ()
             links = ((f"{source[0]}.out", source[1]), *inner, (f"{target[0]}.in", target[1]))
-        return Way(links, self._known.latency_s, self._known.overhead_s)
+        return Way(links, network.latency_s, network.overhead_s)
 
     def _inside(self, links: tuple[str, ...]) -> Way:
         intra = self.setting.cluster.intra
@@ -335,7 +369,11 @@ class Star:
         memory: Memory,
         **facts: Any,
     ) -> Program:
-        """Return the program, with what reports must know of it.
+        """Return the program, with what reports and those who run it must know of it.
+
+        For those who run it, ``batch`` and ``global_batch`` are the samples of a worker and of all workers
+        together in an iteration, ``dtype_bytes`` the bytes of one element, ``begins`` as :class:`Star` has
+        them.
 
         Args:
             clock: ``sync`` where a step ends when the last of *updates* has ended in an iteration,
@@ -357,6 +395,10 @@ class Star:
                 "memory_bytes": memory.total,
                 "memory": memory.to_dict(),
                 "sharing": self.builder.sharing,
+                "batch": setting.workload.batch,
+                "global_batch": setting.cluster.workers * setting.workload.batch,
+                "dtype_bytes": setting.workload.dtype_bytes,
+                **({"begins": self.begins} if self.begins else {}),
                 **facts,
             }
         )

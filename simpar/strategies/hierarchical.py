@@ -11,6 +11,8 @@ Source: counting; as in Cho et al., BlueConnect, MLSys 2019, with two levels.
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from simpar.program import Op
 from simpar.strategies.common import Star
 from simpar.workload.splitting import balanced
@@ -35,10 +37,13 @@ def hierarchical(star: Star, number: int, elements: int, ready: list[list[int]])
         for w, before in enumerate(ready)
     ]
     rounds = _Rounds(star, number)
-    has = rounds.reduce_scatter(inside, [shards] * nodes, has)
-    has = rounds.reduce_scatter(across, pieces, has)
-    has = rounds.all_gather(across, pieces, has)
-    return rounds.all_gather(inside, [shards] * nodes, has)
+    within = [0] * nodes, [shards] * nodes
+    bounds = [0, *accumulate(shards)]
+    between = [bounds[(place + 1) % per_node] for place in range(per_node)], pieces
+    has = rounds.reduce_scatter(inside, *within, has)
+    has = rounds.reduce_scatter(across, *between, has)
+    has = rounds.all_gather(across, *between, has)
+    return rounds.all_gather(inside, *within, has)
 
 
 class _Rounds:
@@ -49,22 +54,23 @@ class _Rounds:
         self.step = 0
 
     def reduce_scatter(
-        self, rings: list[list[int]], chunks: list[list[int]], has: list[list[int]]
+        self, rings: list[list[int]], begins: list[int], chunks: list[list[int]], has: list[list[int]]
     ) -> list[list[int]]:
         """Let each chunk collect every member's part on its way round, from the member of its number on."""
-        return self._go_round("reduce_scatter", 0, rings, chunks, has)
+        return self._go_round("reduce_scatter", 0, rings, begins, chunks, has)
 
     def all_gather(
-        self, rings: list[list[int]], chunks: list[list[int]], has: list[list[int]]
+        self, rings: list[list[int]], begins: list[int], chunks: list[list[int]], has: list[list[int]]
     ) -> list[list[int]]:
         """Let each chunk go round once more, from the member that it was summed at."""
-        return self._go_round("all_gather", 1, rings, chunks, has)
+        return self._go_round("all_gather", 1, rings, begins, chunks, has)
 
     def _go_round(
         self,
         kind: str,
         ahead: int,
         rings: list[list[int]],
+        begins: list[int],
         chunks: list[list[int]],
         has: list[list[int]],
     ) -> list[list[int]]:
@@ -72,16 +78,17 @@ class _Rounds:
 
         Args:
             ahead: by how much the number of the first chunk that a member sends exceeds its own.
+            begins: the first element of the bucket in each ring.
             chunks: elements of each chunk, by ring.
         """
         received: list[list[int]] = [[] for _ in has]
         for turn in range(len(rings[0]) - 1):
             arrived: list[list[int]] = [[] for _ in has]
-            for ring, sizes in zip(rings, chunks, strict=True):
+            for ring, begin, sizes in zip(rings, begins, chunks, strict=True):
                 for place, worker in enumerate(ring):
                     to, chunk = ring[(place + 1) % len(ring)], (place + ahead - turn) % len(ring)
-                    own = has[worker] if kind == "reduce_scatter" or turn == 0 else []
-                    after = own + received[worker]
+                    after = has[worker] + received[worker]  # so that chunks go in their order
+                    self.star.begins.append(begin + sum(sizes[:chunk]))
                     arrived[to] = [self._send(kind, worker, to, chunk, sizes[chunk], after)]
             received = arrived
             self.step += 1

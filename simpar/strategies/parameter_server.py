@@ -25,7 +25,7 @@ from simpar.cost import memory, parameter_server
 from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
 from simpar.strategies import data
-from simpar.strategies.common import Group, Setting, Star, groups, layer_times, tensor_elements
+from simpar.strategies.common import Group, Setting, Star, groups, layer_times, pass_times, tensor_elements
 from simpar.strategies.variation import expected_compute
 from simpar.workload.placement import Slice, loads, place
 
@@ -249,7 +249,6 @@ class Servers:
         return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "")
 
     def _forward(self, worker: int, after: Sequence[int]) -> list[int]:
-        times, _ = self._times[worker]
         tasks: list[int] = []
         for g, group in enumerate(self.groups):
             tasks.append(
@@ -257,20 +256,19 @@ class Servers:
                     self._name(worker, "forward", g),
                     Op("forward", worker=worker, layers=group.layers),
                     self.star.device(worker),
-                    math.fsum(times[slice(*group.layers)]),
+                    pass_times(self.setting, worker, self.setting.workload.batch, group.layers)[0],
                     tasks[-1:] or after,
                 )
             )
         return tasks
 
     def _backward(self, worker: int, g: int, after: int) -> int:
-        _, times = self._times[worker]
         layers = self.groups[g].layers
         return self.star.builder.task(
             self._name(worker, "backward", g),
             Op("backward", worker=worker, layers=layers),
             self.star.device(worker),
-            math.fsum(times[slice(*layers)]),
+            pass_times(self.setting, worker, self.setting.workload.batch, layers)[1],
             [after],
         )
 
@@ -439,7 +437,11 @@ class Servers:
         return self.star.program(clock=clock, updates=updates, **(self.facts() | facts))
 
     def facts(self) -> dict[str, Any]:
-        """Return what reports must know: memory, loads by server, the fullest server's largest tensor."""
+        """Return what reports must know: memory, loads by server, the fullest server's largest tensor.
+
+        For those who run it, ``slices`` are columns of the placement: the runs of elements of each tensor,
+        counted in the model's order, that each server holds. A ``key`` is a row of them.
+        """
         workload = self.setting.workload
         fullest = self.loads.index(max(self.loads)) if self.loads else -1
         held = [piece for piece in self.slices if piece.server == fullest]
@@ -457,6 +459,12 @@ class Servers:
             **({"priority": True} if self.by_priority else {}),
             **({"colocate": True} if self.options.colocate else {}),
             **({"local_merge": True, "pushers": len(self.pushers)} if self.options.local_merge else {}),
+            "slices": {
+                "tensor": [piece.tensor for piece in self.slices],
+                "server": [piece.server for piece in self.slices],
+                "start": [piece.start for piece in self.slices],
+                "elements": [piece.elements for piece in self.slices],
+            },
             "server_loads_bytes": self.loads,
             "server_memory_bytes": [self._server_memory(server).total for server in range(len(self.loads))],
             "fullest_server": fullest,

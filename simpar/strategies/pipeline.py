@@ -130,6 +130,7 @@ def build(setting: Setting) -> Program:
         schedule=options.schedule,
         stages=stages,
         microbatches=micro,
+        parts=sizes,
         cuts=[list(cut) for cut in cuts],
         cut_bytes=[n_bytes * samples for n_bytes in crossing],
         cut_layers=[

@@ -52,6 +52,7 @@ def build(setting: Setting) -> Program:
         updates=[update],
         samples=setting.cluster.workers * workload.batch,
         workers=1,
+        parts=[workload.batch] * setting.cluster.workers,
         memory=memory.all_reduce_worker(
             workload.parameter_bytes,
             workload.activation_bytes * workload.batch,

@@ -25,6 +25,7 @@ from simpar.strategies.common import batch_seconds, fastest
 from simpar.strategies.variation import expected_compute, is_random, replications, vary
 from simpar.study import money, notes
 from simpar.study.advice import bottleneck
+from simpar.study.alike import Alike
 from simpar.trace import Segment
 
 MOST_DOUBLED = 3
@@ -113,12 +114,15 @@ def compare(
 
 
 def compare_each(
-    scenario: Scenario, progress: Progress | None = None
+    scenario: Scenario, progress: Progress | None = None, alike: Alike | None = None
 ) -> tuple[Comparison | None, dict[str, list[Problem]]]:
     """Compare as :func:`compare` does, but let no strategy that cannot be compiled stop the others.
 
     Returns the comparison of those that can, None where there is none, and the problems of the others by
     name. No advice is looked for, and no trace is kept, so that many comparisons fit in memory.
+
+    Args:
+        alike: what came out at other points, which is taken where it is the same, and kept.
     """
     compiled: list[tuple[Setting, Program]] = []
     rows: list[Row] = []
@@ -131,9 +135,14 @@ def compare_each(
 
         try:
             setting = prepare(scenario, strategy)
-            program = nominal(setting)
-            rows.append(replace(_row(setting, program, False, report), measured=None))
-            compiled.append((setting, program))
+            found = alike.find(setting) if alike else None
+            if found is None:
+                program = nominal(setting)
+                found = program, replace(_row(setting, program, False, report), measured=None)
+                if alike:
+                    alike.keep(setting, *found)
+            compiled.append((setting, found[0]))
+            rows.append(found[1])
         except InputError as error:
             refused[strategy.name] = list(error.problems)
     return (_ranked(scenario, compiled, rows) if rows else None), refused
@@ -147,13 +156,15 @@ def _ranked(scenario: Scenario, compiled: list[tuple[Setting, Program]], rows: l
     )
     ranked = [replace(row, rank=rank) for rank, row in enumerate(order, 1)]
     engines = {row.engine for row in ranked if row.engine} or {"none"}
+    whys = {row.engine_why for row in ranked if row.engine_why}
     return Comparison(
         scenario.name,
         scenario.run.seed,
         " and ".join(sorted(engines)),
         ranked,
         _facts(compiled[0][0]),
-        notes.of_scenario(scenario, compiled),
+        notes.of_scenario(scenario, compiled) + notes.of_engine(rows),
+        " and ".join(sorted(whys)),
     )
 
 
@@ -192,6 +203,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
         resources=tuple(measured.uses),
         intervals=intervals,
         engine=measured.trace.engine,
+        engine_why=measured.trace.engine_why,
         notes=tuple(notes.of_strategy(setting, measured)),
         measured=measured,
     )
@@ -371,4 +383,7 @@ def explain(
     if row.measured is None:
         raise FitError([scenario.problem(f"strategies[{chosen.index}]", row.notes[0])])
     window = row.measured.median_window
-    return Explanation(setting, replace(row, rank=1), window, row.measured.path(window))
+    path = row.measured.path(window)
+    return Explanation(
+        setting, replace(row, rank=1, notes=(*row.notes, *notes.of_engine([row]))), window, path
+    )

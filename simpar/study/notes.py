@@ -5,9 +5,11 @@ A setting that changed no number is said here, and so is what makes a row differ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from simpar.hardware import Cluster, load_instances
 from simpar.program import Program
-from simpar.result import Measured
+from simpar.result import Measured, Row
 from simpar.result.labels import memory_parts, size
 from simpar.scenario import IntraSpec, NetworkSpec, Scenario
 from simpar.scenario.variation import DISTRIBUTED
@@ -52,6 +54,12 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
             f"{name} has not settled: in the second half of the steps measured it trains "
             f"{100 * abs(slowing):.0f} % {'slower' if slowing > 0 else 'faster'} than in the first (write "
             f"run.warmup: {10 * (setting.scenario.run.warmup + 1)}, or more)"
+        )
+    folded = measured.program.folded
+    if folded:
+        said.append(
+            f"{name} sends {folded + int((measured.program.message >= 0).sum()):,} messages a step: all are "
+            "simulated, and of each ring timelines show the last round"
         )
     loads = meta.get("server_loads_bytes")
     if loads and max(loads) * len(loads) > UNEVEN * sum(loads):
@@ -151,6 +159,18 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
     ]
 
 
+def of_engine(rows: Sequence[Row]) -> list[str]:
+    """Return what is out of the ordinary with the engines that simulated *rows*, each once."""
+    said = []
+    if any(row.engine == "reference" for row in rows):
+        said.append(
+            "simulated by the reference engine, as run.engine asks: the compiled one gives the same answer "
+            "to the last bit, sooner"
+        )
+    traces = [row.measured.trace for row in rows if row.measured is not None]
+    return said + list(dict.fromkeys(trace.note for trace in traces if trace.note))
+
+
 def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> list[str]:
     """Return what concerns all strategies: settings without effect, times taken from another batch."""
     said = []
@@ -202,6 +222,8 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
         no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
     said += _of_operations(scenario, compiled)
+    if trained := _only_trained(scenario):
+        no_effect(trained, "nothing is trained here (simpar replay does)")
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.prices or scenario.cluster.instance is not None:
@@ -222,6 +244,13 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             f"proportion to batch {workload.batch}"
         )
     return said
+
+
+def _only_trained(scenario: Scenario) -> str:
+    """Return the settings that only a replay takes, in a few words; '' where there are none."""
+    sections = {"data.set": scenario.data, "model.learning_rate": scenario.model, "run.epochs": scenario.run}
+    given = [path for path, one in sections.items() if path.partition(".")[2] in one.model_fields_set]
+    return " and ".join([", ".join(given[:-1]), given[-1]] if given[1:] else given)
 
 
 def _settled_at_once(setting: Setting) -> bool:

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpar.errors import InputError, Problem, SimparError
+from simpar.program.collecting import uncollected
 from simpar.scenario import Scenario, change
+from simpar.study.alike import Alike
 from simpar.study.axes import OPTION
 from simpar.study.compare import compare_each
 from simpar.study.kept import Outcome, pack, unpack
@@ -125,12 +127,16 @@ def simulate_point(packed: bytes, changes: Mapping[str, Any]) -> dict[str, Any]:
         packed: a pickled scenario.
         changes: settings to change in it first, by path.
     """
-    scenario = _unpacked(packed)
+    with uncollected():
+        return _simulated(*_unpacked(packed), changes)
+
+
+def _simulated(scenario: Scenario, alike: Alike, changes: Mapping[str, Any]) -> dict[str, Any]:
     comparison, refused, problems, broken = None, {}, [], False
     names = [strategy.name for strategy in scenario.strategies]
     try:
         changed = change(scenario, changes, OPTION) if changes else scenario
-        comparison, wrong = compare_each(changed)
+        comparison, wrong = compare_each(changed, alike=alike)
         problems = [problem.to_dict() for each in wrong.values() for problem in each]
         refused = {name: said(each[0]) for name, each in wrong.items()}
     except SimparError as error:
@@ -150,10 +156,11 @@ def simulate_point(packed: bytes, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def _unpacked(packed: bytes) -> Scenario:
+def _unpacked(packed: bytes) -> tuple[Scenario, Alike]:
+    """Return a scenario, and what has come out at its points."""
     scenario = pickle.loads(packed)
     assert isinstance(scenario, Scenario), type(scenario)
-    return scenario
+    return scenario, Alike()
 
 
 def _results(
@@ -175,11 +182,24 @@ def _results(
 
     count = min(jobs or joblib.cpu_count(), len(missing))
     packed = pickle.dumps(scenario)
+    missing = _side_by_side(settings, missing)
     if count > 1 and len(missing) >= FEW:
         yield from _in_processes(packed, settings, missing, count)
         return
     for number in missing:
         yield number, simulate_point(packed, settings[number])
+
+
+def _side_by_side(settings: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> list[int]:
+    """Return *numbers* of points so that those that differ in the options of strategies only are neighbours.
+
+    Most strategies are alike at these: see :mod:`simpar.study.alike`.
+    """
+    groups: dict[str, list[int]] = {}
+    for number in numbers:
+        shared = [item for item in settings[number].items() if not item[0].startswith("strategies")]
+        groups.setdefault(repr(shared), []).append(number)
+    return [number for group in groups.values() for number in group]
 
 
 def numbered(number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:
@@ -233,6 +253,8 @@ def _in_processes(
     from joblib import Parallel, delayed
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
+    # One that has grown, by compiling the engine for instance, ends when its run is done, and another starts.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     left = dict.fromkeys(missing)
     for _ in range(MOST_RESTARTS):
         tasks = (delayed(_in_worker)(os.getpid(), number, packed, settings[number]) for number in list(left))

@@ -262,11 +262,11 @@ def _not_a_store(file: Path) -> InputError:
 
 @functools.cache
 def source_digest() -> str:
-    """Return the SHA-256 of simpar's own files, by name and content."""
+    """Return the SHA-256 of simpar's own files, by name and content, without what is compiled from them."""
     folder = Path(simpar.__file__).parent
     found = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.suffix != ".pyc":
+        if file.is_file() and "__pycache__" not in file.relative_to(folder).parts:
             content = file.read_bytes()
             found.update(f"{file.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
             found.update(content)

@@ -131,4 +131,4 @@ def _cut(elements: int, limit: int | None) -> list[int]:
     """Return the sizes of the pieces of at most *limit*; none for no elements."""
     if elements == 0:
         return []
-    return balanced(elements, 1 if limit is None else -(-elements // limit))
+    return [elements] if limit is None else balanced(elements, -(-elements // limit))

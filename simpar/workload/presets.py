@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from simpar.workload.layers import Layer
 from simpar.workload.presets_inception import inception_v3
@@ -46,6 +46,7 @@ class ModelPreset:
     longest: int | None = None
     """Tokens in the longest sequence that it can take; None where nothing limits them."""
 
+    @lru_cache(maxsize=4)  # noqa: B019  # presets live as long as the process; a study asks for one again and again
     def layers(self, dtype_bytes: int, seq: int | None = None) -> tuple[Layer, ...]:
         """Return the layers for activations of *dtype_bytes* an element and sequences of *seq* tokens.
 

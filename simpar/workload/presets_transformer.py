@@ -205,8 +205,7 @@ def bert(
     for block in range(layers):
         name = f"encoder.layer.{block}"
         y = net.linears(f"{name}.attention.self", x, projections, 3 * hidden)
-        scores = f"{name}.attention.scores"
-        y = net.attention(scores, y, heads=heads, kv_heads=shape.key_heads, causal=False)
+        y = net.attention(f"{name}.attention.scores", y, heads=heads, kv_heads=shape.key_heads)
         y = net.linear(f"{name}.attention.output.dense", y, hidden)
         x = net.add(f"{name}.attention.output.add", x, y)
         x = net.layer_norm(f"{name}.attention.output.LayerNorm", x)

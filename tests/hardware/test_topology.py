@@ -52,3 +52,10 @@ def test_every_link_of_a_way_has_the_rate_of_its_own():
 
 def test_numbers_in_names_count_as_numbers():
     assert sorted(["w10", "w2", "ps0", "s1"], key=by_name) == ["ps0", "s1", "w2", "w10"]
+
+
+def test_graphs_of_the_same_links_are_equal():
+    one, same = (Graph([("w0", "s0", 1.0), ("w1", "s0", 2.0)]) for _ in range(2))
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != Graph([("w0", "s0", 1.0), ("w1", "s0", 1.0)])

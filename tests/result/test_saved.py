@@ -29,6 +29,12 @@ def test_what_is_read_back_writes_the_same_bytes(written):
     assert again.best.waiting_s is not None
 
 
+def test_what_was_written_before_it_said_why_an_engine_ran_is_read(written):
+    old = {key: value for key, value in written.items() if key != "engine_why"}
+    assert text(Comparison.from_dict(json.loads(text(old))).to_dict()) == text(old)
+    assert Comparison.from_dict(written).engine_why == written["engine_why"] != ""
+
+
 def test_intervals_and_prices_come_back(scene):
     scenario = scene(
         "ps-async", run={"seed": 3}, variation={"compute": {"kind": "lognormal", "mean": 1, "cv": 0.2}}
@@ -72,6 +78,7 @@ def test_another_version_is_refused(written, schema):
         (("seed",), "0", "seed: '0' is not a whole number"),
         (("seed",), True, "seed: true is not a whole number"),
         (("notes",), "a", "notes: 'a' is not a list"),
+        (("engine_why",), 3, "engine_why: 3 is not text"),
         (("extra",), 1, "extra: is no key of this version"),
         (("strategies", 0), 7, r"strategies\[0\]: 7 is no mapping"),
         (("strategies", 0, "workers"), 0, r"strategies\[0\]\.workers: 0 is less than 1"),

@@ -1,5 +1,6 @@
 """The compiled engine against the reference: the same traces to the last bit, as it stands and compiled."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -143,16 +144,30 @@ def test_an_interrupt_is_heard_in_the_midst_of_a_run():
 def test_a_run_without_a_compiler_is_done_in_python_and_says_so(monkeypatch):
     from simpar.simulate import compiled
 
-    def missing():
-        raise ImportError("No module named 'numba'")
-
-    monkeypatch.setattr(compiled, "compiled_loop", missing)
+    monkeypatch.setitem(sys.modules, "numba", None)  # as if it were not installed
+    monkeypatch.setattr(compiled, "compiled_loop", compiled.compiled_loop.__wrapped__)
     monkeypatch.setattr(compiled, "_pays", lambda instances: instances > 100)
     trace = simulate(lopsided(), "compiled")
     assert trace.note.startswith("simulated in plain Python")
     assert "numba" in trace.note
     assert trace.digest() == simulate(lopsided(), "reference").digest()
     assert simulate(lopsided(2), "compiled").note == ""
+
+
+def test_a_compiler_that_fails_at_the_first_call_is_done_without(monkeypatch):
+    """Numba compiles what is called when it is called: a full disk, for one, shows only then."""
+    from simpar.simulate import compiled
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compiled, "compiled_loop", lambda: full)
+    monkeypatch.setattr(compiled, "_pays", lambda instances: True)
+    trace = simulate(lopsided(), "compiled")
+    assert trace.note.endswith("numba cannot be used ([Errno 28] No space left on device)")
+    assert trace.digest() == simulate(lopsided(), "reference").digest()
+    with pytest.raises(EngineError, match=r"cannot be compiled here: .*No space left"):
+        CompiledEngine(lopsided(), jit=True).run()
 
 
 def test_what_can_never_run_is_named_with_what_it_lacks():

@@ -26,6 +26,47 @@ def compared(tmp_path):
     return compare
 
 
+def test_which_engine_ran_and_why_is_in_the_result(compared):
+    for asked, ran, why in (
+        ("auto", "compiled", "the fastest that can run it"),
+        ("compiled", "compiled", "asked for"),
+        ("reference", "reference", "asked for"),
+    ):
+        found = compared("ps-sync, allreduce", set={"run.engine": asked}).to_dict()
+        assert (found["engine"], found["engine_why"]) == (ran, why)
+
+
+def test_the_reference_engine_is_a_note_and_the_usual_one_is_none(compared):
+    noted = compared("ps-sync, allreduce", set={"run.engine": "reference"}).notes
+    assert sum(note.startswith("simulated by the reference engine") for note in noted) == 1
+    for usual in ("auto", "compiled"):
+        assert "engine" not in " ".join(compared(set={"run.engine": usual}).notes)
+
+
+def test_nobody_ran_what_does_not_fit_so_there_is_no_why(compared):
+    found = compared("ps-sync", set={"cluster.device.memory": "1 kB", "run.engine": "reference"}).to_dict()
+    assert found["engine"] == "none"
+    assert "engine_why" not in found
+    assert "reference" not in " ".join(found["notes"])
+
+
+def test_a_missing_compiler_is_said_once_for_all_strategies(compared, monkeypatch):
+    from simpar.simulate import compiled
+
+    def missing():
+        raise ImportError("No module named 'numba'\nand a second line")
+
+    usual = compared("ps-sync, allreduce, ps-async").to_dict()
+    monkeypatch.setattr(compiled, "compiled_loop", missing)
+    monkeypatch.setattr(compiled, "_pays", lambda instances: True)
+    found = compared("ps-sync, allreduce, ps-async").to_dict()
+    (note,) = [one for one in found["notes"] if "plain Python" in one]
+    assert note.endswith("numba cannot be used (No module named 'numba')")
+    assert found["strategies"] == usual["strategies"]
+    explained = simpar.explain("scenarios/quickstart.yaml", "ps-sync").row.notes
+    assert [one for one in explained if "plain Python" in one] == [note]
+
+
 @pytest.mark.parametrize(
     ("arguments", "setting"),
     [

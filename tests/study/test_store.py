@@ -1,9 +1,11 @@
 """Stores that are damaged, full, write-protected, of another version or too large; and what they hold."""
 
 import os
+import shutil
 import sqlite3
 
 import pytest
+from whatif_process import rows
 
 import simpar
 from simpar.errors import InputError
@@ -126,6 +128,27 @@ def test_a_write_protected_store_is_read_and_counts_what_it_does_not_keep(tmp_pa
 # -- what is found ---------------------------------------------------------------------------------
 
 
+def test_a_store_left_in_the_middle_of_a_commit_holds_what_was_kept_before(tmp_path):
+    whole, left = tmp_path / "whole.sqlite", tmp_path / "left.sqlite"
+    store = Store.open(whole)
+    store.put(b"a" * 32, b"kept")
+    store.close()
+    writer = sqlite3.connect(whole, isolation_level=None)
+    writer.execute("PRAGMA cache_size = 1")  # pages go to the file before the commit
+    writer.execute("BEGIN IMMEDIATE")
+    more = [(bytes([number]) * 32, b"", bytes(9000)) for number in range(20)]
+    writer.executemany("INSERT INTO runs (key, simpar, value) VALUES (?, ?, ?)", more)
+    for ending in ("", "-journal"):
+        shutil.copy(f"{whole}{ending}", f"{left}{ending}")  # as they would be after kill -9
+    writer.close()
+
+    assert left.stat().st_size > 9000
+    assert rows(left) == {b"a" * 32}  # what the tests of killed studies count by
+    again = Store.open(left)
+    assert again.find([b"a" * 32, bytes([0]) * 32]) == {0: b"kept"}
+    again.close()
+
+
 def test_a_value_that_was_changed_or_is_another_key_s_is_not_there(tmp_path):
     file = tmp_path / "x.sqlite"
     store = Store.open(file)
@@ -139,6 +162,21 @@ def test_a_value_that_was_changed_or_is_another_key_s_is_not_there(tmp_path):
     store.put(b"c", b"value of c")
     assert store.find([b"c"]) == {0: b"value of c"}
     store.close()
+
+
+def test_what_is_compiled_on_the_way_makes_no_other_version(tmp_path, monkeypatch):
+    """The engine is compiled in the middle of a long study, and kept beside its source."""
+    monkeypatch.setattr(simpar, "__file__", str(tmp_path / "__init__.py"))
+    (tmp_path / "loop.py").write_text("source")
+    (tmp_path / "devices.yaml").write_text("source")
+    before = stores.source_digest.__wrapped__()
+    (tmp_path / "__pycache__").mkdir()
+    for ending in ("cpython-311.pyc", "run-1.py311.nbi", "run-1.py311.1.nbc"):
+        (tmp_path / "__pycache__" / f"loop.{ending}").write_text("compiled")
+
+    assert stores.source_digest.__wrapped__() == before
+    (tmp_path / "devices.yaml").write_text("another source")
+    assert stores.source_digest.__wrapped__() != before
 
 
 def test_runs_of_other_versions_go_first_and_the_oldest_of_them(tmp_path, monkeypatch):
@@ -198,3 +236,17 @@ def test_a_study_that_is_all_there_checks_no_value_again(scene, tmp_path, monkey
     assert simpar.whatif(scenario, vary, store=tmp_path / "x.sqlite").to_dict() == first.to_dict()
     with pytest.raises(pytest.fail.Exception):
         simpar.whatif(scenario, vary, store=None)
+
+
+def test_compiled_code_beside_the_source_makes_no_other_version(tmp_path, monkeypatch):
+    """Python and numba keep theirs there, whenever something is run for the first time."""
+    package = tmp_path / "simpar"
+    (package / "__pycache__").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(stores.simpar, "__file__", str(package / "__init__.py"))
+    digest = stores.source_digest.__wrapped__
+    before = digest()
+    (package / "__pycache__" / "loop.run-1.py311.nbi").write_bytes(b"compiled")
+    assert digest() == before
+    (package / "more.py").write_text("")
+    assert digest() != before

@@ -5,6 +5,8 @@ import io
 import json
 import math
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -144,10 +146,10 @@ def test_nothing_at_any_point_is_an_error(scene):
 def test_a_fault_at_one_point_is_said_and_not_kept(scene, monkeypatch, tmp_path):
     real = runs.compare_each
 
-    def faulty(scenario):
+    def faulty(scenario, **more):
         if scenario.cluster.workers == 3:
             raise ZeroDivisionError("oh")
-        return real(scenario)
+        return real(scenario, **more)
 
     monkeypatch.setattr(runs, "compare_each", faulty)
     store = tmp_path / "runs.sqlite"
@@ -390,6 +392,35 @@ def test_any_number_of_processes_gives_the_same(scene):
     scenario, axis = scene("ps-sync", "ps-async"), {"cluster.workers": "1..9"}
 
     assert simpar.whatif(scenario, axis, jobs=2).to_dict() == simpar.whatif(scenario, axis, jobs=1).to_dict()
+
+
+OUTGROWN = """
+from joblib.externals.loky import process_executor
+import simpar
+from simpar.study import runs
+
+real = runs._in_worker
+
+def outgrown(*job):  # defined here, so that worker processes are sent it as it is
+    from joblib.externals.loky import process_executor
+    process_executor._MAX_MEMORY_LEAK_SIZE, process_executor._MEMORY_LEAK_CHECK_DELAY = -1e15, 0
+    return real(*job)
+
+if __name__ == "__main__":
+    assert process_executor._USE_PSUTIL and process_executor._MAX_MEMORY_LEAK_SIZE > 0
+    runs._in_worker = outgrown
+    study = simpar.whatif("scenarios/own-layers.yaml", {"cluster.workers": "2..9"}, jobs=2)
+    print(len(study.points))
+"""
+
+
+@pytest.mark.slow
+def test_worker_processes_that_have_grown_are_replaced_without_a_word(tmp_path):
+    pytest.importorskip("psutil")  # by which they notice
+    (tmp_path / "outgrown.py").write_text(OUTGROWN)
+    done = subprocess.run([sys.executable, tmp_path / "outgrown.py"], capture_output=True, check=False)
+
+    assert (done.stdout, done.stderr, done.returncode) == (b"8\n", b"", 0)
 
 
 def test_few_points_start_no_processes(scene, simulated):

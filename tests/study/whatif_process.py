@@ -20,14 +20,17 @@ def command(store, *more):
 
 
 def rows(store):
-    """Return the keys that a store holds; none where there is no store yet."""
+    """Return the keys that a store holds; none where there is no store, or no table in it, yet."""
     try:
-        connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=10)
+        # Read and write: a kill in the middle of a commit leaves a journal, which a reader has to roll back.
+        connection = sqlite3.connect(f"file:{store}?mode=rw", uri=True, timeout=60)
     except sqlite3.OperationalError:
         return set()
     try:
         return {key for (key,) in connection.execute("SELECT key FROM runs")}
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
         return set()
     finally:
         connection.close()

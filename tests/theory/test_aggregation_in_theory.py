@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from queues import Queues, waits
 
 import simpar
 from simpar.program import Op, ProgramBuilder
@@ -172,7 +173,7 @@ def test_a_server_is_busy_for_every_add_and_for_one_update_a_batch(scene, trigge
     assert busy == pytest.approx(pushes * 0.04 + updates * 0.2, rel=1e-9)
 
 
-# -- a server that drains its queue, Poisson arrivals ---------------------------------------------------
+# -- D8: a server that drains its queue, Poisson arrivals ---------------------------------------------------
 
 T_19 = 2.093
 """Student's t with 19 degrees of freedom, two-sided 95 %."""
@@ -209,7 +210,7 @@ def holds(values, law):
 
 @pytest.mark.parametrize("x", [0.5, 1.0, 2.0])
 def test_a_server_that_drains_has_its_closed_form(x):
-    """x = lambda D: x + e^-x pushes an update, each waiting (D / 2) x / (x + e^-x); stable for every load."""
+    """D8: x + e^-x pushes an update, x = lambda D; each waits (D / 2) x / (x + e^-x); stable at any load."""
     seconds, arrivals = 0.25, 2500
     size = x + math.exp(-x)
     wait = seconds / 2 * x / size
@@ -222,3 +223,19 @@ def test_a_server_that_drains_has_its_closed_form(x):
         gaps = np.diff(np.unique(starts))
         rates_hold += holds(gaps, 1 / per_s)
     assert min(sizes_hold, waits_hold, rates_hold) >= ENOUGH, (sizes_hold, waits_hold, rates_hold)
+
+
+@pytest.mark.parametrize("x", [1.5, 3.0])
+def test_a_server_that_updates_at_every_push_falls_behind_where_one_that_drains_does_not(x):
+    """D8's contrast: beyond x = 1 the n-th push waits n (D - 1 / lambda), and behind a drain as ever."""
+    seconds, arrivals = 0.25, 2500
+    behind, drains = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        queue = Queues(seed, arrivals)
+        served = queue.server("apply", np.full(arrivals, seconds), queue.poisson(x / seconds))
+        behind.append(float(waits(queue.run(), served)[-1]))
+        came, starts, _ = drained(x / seconds, seconds, arrivals, rng)
+        drains.append(float((starts - came).max()))
+    assert np.mean(behind) == pytest.approx(arrivals * (seconds - seconds / x), rel=0.02)
+    assert max(drains) <= seconds

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import simpar
+from simpar.show.table import explanation
 from simpar.simulate import simulate
 from simpar.strategies import allreduce
 
@@ -200,3 +201,21 @@ def test_messages_whose_time_is_drawn_are_written_out(scene, monkeypatch):
     monkeypatch.setattr(allreduce, "MOST_WRITTEN_OUT", 0)
     variation = {"link": {"kind": "normal", "cv": 0.3, "mean": 1}}
     assert not simpar.compile(scene("allreduce", workers=4, variation=variation), "allreduce").rings
+
+
+def test_a_comparison_says_what_a_timeline_leaves_out(scene, monkeypatch):
+    monkeypatch.setattr(allreduce, "MOST_WRITTEN_OUT", 0)
+    row = simpar.compare(scene("allreduce", workers=4))["allreduce"]
+    assert (
+        "allreduce sends 24 messages a step: all are simulated, and of each ring timelines show"
+        in row.notes[-1]
+    )
+
+
+def test_an_explanation_counts_the_messages_of_a_ring():
+    """102,228,128 bytes in 256 chunks, 2 x 255 rounds at 3.125 GB/s: 65.2 ms."""
+    explained = simpar.explain("scenarios/quickstart.yaml", "allreduce", set={"cluster.workers": 256})
+    text = explanation(explained)
+    assert "65.2 ms   510 messages x 399.3 kB through links at 3.125 GB/s" in text
+    assert "2.6 ms   510 messages x 5 us" in text
+    assert sum(segment.seconds for segment in explained.path) == pytest.approx(explained.step_s, rel=1e-9)

@@ -1,4 +1,4 @@
-"""Engines run without Python's cycle collector: they make no cycles."""
+"""Without Python's cycle collector: writing a program down, or running it, makes no cycles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Keep the cycle collector out: looking for cycles takes up to a third of a run that makes none."""
+    """Keep the cycle collector out: looking for cycles takes up to half of the time where none are made."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

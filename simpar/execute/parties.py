@@ -1,0 +1,342 @@
+"""The workers and servers of a program, with real parameters: what each of them does at each op.
+
+They know nothing of time and of each other. What goes between them are the *loads* of tokens and messages:
+
+======== =====================================================================================================
+Cut      what crosses a cut between layers: outputs on the way forward, their gradients on the way back
+Pushed   the gradients of one key, summed over samples, on their way to a server
+Merged   the gradients of several keys, on their way to the first device of a machine
+Pulled   the parameters of one key, of one version, on their way to a worker
+Chunk    a part of a bucket, on its way round
+======== =====================================================================================================
+
+Gradients are sums over samples everywhere; who updates divides by the number of samples. Sums are taken in
+the order of the workers and of the parts of the work, whoever came first: so that the same trace, and one
+that differs in its times only, give the same parameters to the last bit.
+
+Start with :class:`Worker`; :mod:`simpar.execute.replay` lets them do what a trace says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from simpar.execute.optimizers import Optimizer
+from simpar.execute.order import Token
+from simpar.execute.plan import KeyId, Plan, Run, Share
+from simpar.program import Op
+
+Array = Any
+"""An array of NumPy or CuPy."""
+
+
+class Trained(Protocol):
+    """What a model must be able to do; :class:`simpar.execute.model.Model` is."""
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Its layers, each with its ``tensors`` as (name, shape)."""
+
+    def forward(self, parameters: Any, x: Any, first: int = 0, last: int | None = None) -> tuple[Any, Any]:
+        """Return what the layers [first, last) make of *x*, and what they keep for the way back."""
+
+    def backward(self, parameters: Any, saved: Any, dy: Any) -> tuple[Any, list[Any]]:
+        """Return the gradients of the input, and of the layers' parameters, summed over samples."""
+
+    def loss(self, y: Any, targets: Any, /) -> tuple[Any, Any]:
+        """Return the loss, summed over samples, and its gradient."""
+
+
+Source = Callable[[int, int], tuple[Any, Any]]
+"""Given the first sample of the stream and how many: their inputs and targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What crosses the cut before *layer*, of one part of the work."""
+
+    part: int
+    layer: int
+    ahead: bool
+    """Whether outputs, on the way forward; else gradients."""
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """Gradients of one key."""
+
+    worker: int
+    iteration: int
+    key: KeyId
+    samples: int
+    read: int
+    """Version of the parameters that they were computed on."""
+    values: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Gradients of several keys."""
+
+    worker: int
+    samples: int
+    values: dict[KeyId, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """Parameters of one key."""
+
+    key: KeyId
+    version: int
+    values: Array
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A part of a bucket."""
+
+    share: Share
+    worker: int
+    """Whom it goes to."""
+    values: Array
+    taken: bool = False
+    """Whether that worker has made it its own; several of its tasks may wait for the same message."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """What a worker keeps of one part of the work between its forward and its backward."""
+
+    saved: dict[tuple[int, int], Any] = field(default_factory=dict)
+    """By range of layers."""
+    slope: Any = None
+    """The gradient of the loss, where the last layer is this worker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss of one part of the work, summed over its samples."""
+
+    iteration: int
+    worker: int
+    part: int
+    samples: int
+    value: float
+
+
+def loads_of(tokens: Iterable[Token]) -> Iterator[Any]:
+    """Yield all that tokens brought, one by one."""
+    for token in tokens:
+        if isinstance(token.load, list):
+            yield from token.load
+        else:
+            yield token.load
+
+
+def joined(tensors: Sequence[Array], runs: Sequence[Run]) -> Array:
+    """Return *runs* of *tensors* one after another, as one new row of numbers."""
+    parts = [tensors[run.tensor].reshape(-1)[run.start : run.start + run.elements] for run in runs]
+    return np.concatenate(parts)
+
+
+def parted(values: Array, tensors: Sequence[Array], runs: Sequence[Run]) -> None:
+    """Write a row of numbers into *runs* of *tensors*, whose numbers lie one after another."""
+    place = 0
+    for run in runs:
+        flat = tensors[run.tensor].reshape(-1)
+        flat[run.start : run.start + run.elements] = values[place : place + run.elements]
+        place += run.elements
+
+
+class Worker:
+    """A device that computes, with its own copy of the parameters that it needs."""
+
+    def __init__(
+        self,
+        number: int,
+        plan: Plan,
+        model: Trained,
+        parameters: Sequence[Array],
+        source: Source,
+        optimizer: Callable[[], Optimizer],
+    ) -> None:
+        """Copy the *parameters* of the layers that worker *number* computes; it never sees the others."""
+        self.number, self.plan, self.model, self.source = number, plan, model, source
+        self.segments = plan.segments(number)
+        self._first_tensor = [0]
+        for layer in model.layers:
+            self._first_tensor.append(self._first_tensor[-1] + len(layer.tensors))
+        self.held = [
+            tensor
+            for low, high in self.segments
+            for tensor in range(self._first_tensor[low], self._first_tensor[high])
+        ]
+        """Tensors of its layers."""
+        self.parameters: list[Array | None] = [None] * len(parameters)
+        for tensor in self.held:
+            self.parameters[tensor] = parameters[tensor].copy()
+        self.read = dict.fromkeys(plan.keys, 0)
+        """Version of each key that it has."""
+        self._optimizer = optimizer
+        self._optimizers: dict[int, Optimizer] = {}
+        self._passes: dict[tuple[int, int], Pass] = {}
+        self._gradients: dict[int, dict[int, dict[int, Array]]] = {}  # by iteration, part and tensor
+        self._buckets: dict[tuple[int, int], Array] = {}
+
+    # -- computing ---------------------------------------------------------------------------------
+
+    def forward(self, op: Op, iteration: int, tokens: Sequence[Token]) -> tuple[Cut, Loss | None]:
+        """Compute the outputs of layers; the last one's are compared with the targets at once."""
+        self._forget(iteration)
+        first, last = op.layers
+        kept = self._passes.setdefault((iteration, op.part), Pass())
+        count = len(self.model.layers)
+        inputs = targets = None
+        if first == 0 or last == count:
+            inputs, targets = self.source(*self.plan.samples(op, iteration))
+        x = inputs if first == 0 else _crossing(tokens, op.part, first, ahead=True)
+        for low, high in self._within(first, last):
+            x, kept.saved[low, high] = self.model.forward(self.parameters, x, low, high)
+        if last < count:
+            return Cut(op.part, last, True, x), None
+        value, kept.slope = self.model.loss(x, targets)
+        samples = self.plan.samples(op, iteration)[1]
+        return Cut(op.part, last, True, x), Loss(iteration, self.number, op.part, samples, float(value))
+
+    def backward(self, op: Op, iteration: int, tokens: Sequence[Token]) -> Cut:
+        """Compute the gradients of layers."""
+        first, last = op.layers
+        kept = self._passes[iteration, op.part]
+        at_end = last == len(self.model.layers)
+        dy = kept.slope if at_end else _crossing(tokens, op.part, last, ahead=False)
+        found = self._gradients.setdefault(iteration, {}).setdefault(op.part, {})
+        for low, high in reversed(self._within(first, last)):
+            dy, gradients = self.model.backward(self.parameters, kept.saved.pop((low, high)), dy)
+            tensors = range(self._first_tensor[low], self._first_tensor[high])
+            found.update(zip(tensors, gradients, strict=True))
+        return Cut(op.part, first, False, dy)
+
+    def _within(self, first: int, last: int) -> list[tuple[int, int]]:
+        return [(low, high) for low, high in self.segments if first <= low and high <= last]
+
+    def _forget(self, iteration: int) -> None:
+        """Drop what belongs to iterations before."""
+        self._passes = {key: one for key, one in self._passes.items() if key[0] >= iteration}
+        self._buckets = {key: one for key, one in self._buckets.items() if key[0] >= iteration}
+        self._gradients = {key: one for key, one in self._gradients.items() if key >= iteration}
+
+    def gradients(self, iteration: int) -> dict[int, Array]:
+        """Return the gradients of an iteration by tensor, summed over its parts in their order."""
+        parts = self._gradients[iteration]
+        order = sorted(parts)
+        total = dict(parts[order[0]])
+        for part in order[1:]:
+            for tensor, values in parts[part].items():
+                total[tensor] = total[tensor] + values
+        return total
+
+    # -- with servers ------------------------------------------------------------------------------
+
+    def merge(self, keys: Sequence[KeyId], iteration: int) -> Merged:
+        """Return the gradients of *keys* for the first device of the machine."""
+        return Merged(self.number, self.plan.batch, {key: self._of_key(key, iteration) for key in keys})
+
+    def push(self, key: KeyId, iteration: int, tokens: Sequence[Token]) -> Pushed:
+        """Return the gradients of *key*, with those that other devices of the machine sent."""
+        values, samples = self._of_key(key, iteration), self.plan.batch
+        merged = [load for load in loads_of(tokens) if isinstance(load, Merged)]
+        for other in sorted(merged, key=lambda one: one.worker):
+            values, samples = values + other.values[key], samples + other.samples
+        return Pushed(self.number, iteration, key, samples, self.read[key], values)
+
+    def _of_key(self, key: KeyId, iteration: int) -> Array:
+        tensors = self._gradients[iteration][-1]
+        return joined([tensors.get(tensor) for tensor in range(len(self.plan.sizes))], self.plan.keys[key])
+
+    def pull(self, tokens: Sequence[Token]) -> None:
+        """Take over the parameters that came."""
+        for load in loads_of(tokens):
+            if isinstance(load, Pulled):
+                parted(load.values, self.parameters, self.plan.keys[load.key])
+                self.read[load.key] = load.version
+
+    # -- with each other ---------------------------------------------------------------------------
+
+    def bucket(self, iteration: int, number: int) -> Array:
+        """Return a bucket of gradients, in which sums gather; at first this worker's own."""
+        if (iteration, number) not in self._buckets:
+            own = self.gradients(iteration)
+            parts = [own[tensor].reshape(-1) for tensor in self.plan.buckets[number]]
+            self._buckets[iteration, number] = np.concatenate(parts)
+        return self._buckets[iteration, number]
+
+    def send(self, share: Share, to: int, iteration: int) -> Chunk:
+        """Return a copy of what *share* says of a bucket."""
+        values = self.bucket(iteration, share.bucket)[share.begin : share.end].copy()
+        return Chunk(share, to, values)
+
+    def receive(self, iteration: int, tokens: Sequence[Token]) -> None:
+        """Add, or take over, the chunks that came for this worker."""
+        for load in loads_of(tokens):
+            if isinstance(load, Chunk) and load.worker == self.number and not load.taken:
+                load.taken = True
+                place = slice(load.share.begin, load.share.end)
+                values = self.bucket(iteration, load.share.bucket)
+                values[place] = values[place] + load.values if load.share.adds else load.values
+
+    def update(self, iteration: int) -> int:
+        """Update the parameters that this worker holds, and return how many numbers those are."""
+        total = self.gradients(iteration)
+        if len(self.plan.workers) > 1:
+            for number, tensors in enumerate(self.plan.buckets):
+                values, place = self.bucket(iteration, number), 0
+                for tensor in tensors:
+                    size = self.plan.sizes[tensor]
+                    total[tensor] = values[place : place + size]
+                    place += size
+        count = 0
+        for tensor in sorted(total):
+            before = self.parameters[tensor]
+            assert before is not None, f"worker {self.number} has no tensor {tensor}, only its gradient"
+            rule = self._optimizers.setdefault(tensor, self._optimizer())
+            mean = total[tensor].reshape(-1) / self.plan.global_batch
+            self.parameters[tensor] = rule.step(before.reshape(-1), mean).reshape(before.shape)
+            count += self.plan.sizes[tensor]
+        return count
+
+
+def _crossing(tokens: Sequence[Token], part: int, layer: int, ahead: bool) -> Any:
+    """Return what came over the cut before *layer*, of one part of the work."""
+    for load in loads_of(tokens):
+        if isinstance(load, Cut) and (load.part, load.layer, load.ahead) == (part, layer, ahead):
+            return load.value
+    raise AssertionError(f"nothing crossed the cut before layer {layer} of part {part}")
+
+
+class Server:
+    """One key on its server: its parameters, their version and what the optimizer keeps for them."""
+
+    def __init__(self, key: KeyId, values: Array, optimizer: Optimizer) -> None:
+        self.key, self.values, self._optimizer = key, values, optimizer
+        self.version = 0
+        """Updates so far."""
+
+    def apply(self, pushes: Sequence[Pushed]) -> int:
+        """Update with the mean gradient of *pushes*, and return of how many samples."""
+        order = sorted(pushes, key=lambda push: (push.worker, push.iteration))
+        total, samples = order[0].values, order[0].samples
+        for push in order[1:]:
+            total, samples = total + push.values, samples + push.samples
+        self.values = self._optimizer.step(self.values, total / samples)
+        self.version += 1
+        return samples
+
+    def reply(self) -> Pulled:
+        """Return the parameters as they are."""
+        return Pulled(self.key, self.version, self.values)

@@ -1,0 +1,44 @@
+"""Which records a batch holds: the same stream of samples whatever the strategy.
+
+The stream is one shuffle of the data after another. Iteration ``m`` of all workers together takes the
+``m``-th stretch of it, worker ``w`` the ``w``-th part of that; so W workers of batch b train on the same
+samples as one device with a batch of W b.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Stream:
+    """Records in random order, epoch after epoch, without end."""
+
+    def __init__(self, records: int, seed: int) -> None:
+        """Shuffle *records* by *seed*; every epoch anew.
+
+        Raises:
+            ValueError: there are no records.
+        """
+        if records < 1:
+            raise ValueError("a stream of samples needs at least one record")
+        self.records, self.seed = records, seed
+        self._epochs: dict[int, NDArray[np.int64]] = {}
+
+    def rows(self, first: int, count: int) -> NDArray[np.int64]:
+        """Return the records of *count* samples from the *first* on: int64[count]."""
+        parts = []
+        while count > 0:
+            epoch, place = divmod(first, self.records)
+            part = self._order(epoch)[place : place + count]
+            parts.append(part)
+            first, count = first + len(part), count - len(part)
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the records in the order of *epoch*."""
+        if epoch not in self._epochs:
+            while len(self._epochs) >= 8:  # workers are never many epochs apart
+                del self._epochs[next(iter(self._epochs))]
+            self._epochs[epoch] = np.random.default_rng([self.seed, epoch]).permutation(self.records)
+        return self._epochs[epoch]

@@ -1,0 +1,148 @@
+"""What a scenario trains on, really: its model with parameters, its data, its optimizer.
+
+The same seed begins with the same parameters and shuffles the data the same way for every strategy.
+Start with :func:`task_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simpar.errors import EngineError, InputError, Problem
+from simpar.execute.build import input_features, model_of
+from simpar.execute.data_sets import DATA_SETS, DataSet
+from simpar.execute.model import Model
+from simpar.execute.optimizers import OPTIMIZERS, Optimizer
+from simpar.execute.parties import Array, Source, Trained
+from simpar.execute.sampling import Stream
+from simpar.strategies.common import Setting
+from simpar.workload.families import known
+
+NUMPY_DTYPES = ("float64", "float32", "float16")
+"""Types of elements that NumPy has."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything that a replay needs besides a trace."""
+
+    name: str
+    """Of the data: ``digits``."""
+    records: int
+    """Samples to train on."""
+    test: tuple[Any, Any]
+    """Inputs and targets that are held back."""
+    model: Trained
+    parameters: Sequence[Array]
+    """The initial ones."""
+    source: Source
+    optimizer: Callable[[], Optimizer]
+
+
+def task_of(setting: Setting) -> Task:
+    """Return what the scenario of *setting* trains.
+
+    Raises:
+        InputError: it does not say what to train on and how, or its model cannot be trained on that data;
+            ``problems`` has everything that is wrong.
+    """
+    scenario, workload = setting.scenario, setting.workload
+    problems = _unsaid(setting)
+    data = _data(setting, problems)
+    model = None
+    try:
+        model = model_of(workload, data.loss) if data is not None else model_of(workload)
+    except EngineError as error:
+        problems.append(scenario.problem("model", str(error)))
+    if data is not None and model is not None:
+        problems += _misfits(setting, model, data)
+    rate = scenario.model.learning_rate
+    if problems or data is None or model is None or rate is None:
+        raise InputError(problems)
+    dtype, seed = workload.dtype, scenario.run.seed
+    records = scenario.data.records or len(data.inputs)
+    stream = Stream(records, seed)
+    inputs, targets = _typed(data.inputs, dtype), _typed(data.targets, dtype)
+    make = OPTIMIZERS[scenario.model.optimizer]
+
+    def source(first: int, count: int) -> tuple[Array, Array]:
+        rows = stream.rows(first, count)
+        return inputs[rows], targets[rows]
+
+    return Task(
+        name=data.name,
+        records=records,
+        test=(_typed(data.test_inputs, dtype), _typed(data.test_targets, dtype)),
+        model=model,
+        parameters=model.init(seed, dtype=dtype),
+        source=source,
+        optimizer=lambda: make(rate),
+    )
+
+
+def _typed(values: Array, dtype: str) -> Array:
+    """Return *values* as elements of the model's type; whole numbers, tokens and classes, stay."""
+    return values if values.dtype.kind in "iu" else values.astype(dtype)
+
+
+def _unsaid(setting: Setting) -> list[Problem]:
+    """Return what a scenario must say before anything can be trained, and does not."""
+    scenario, found = setting.scenario, []
+    if scenario.data.set is None:
+        said = "does not say what to train on"
+        found.append(scenario.problem("data", said, f"write 'set: {next(iter(DATA_SETS))}'"))
+    if scenario.model.learning_rate is None:
+        said = "does not say how far a step of the optimizer goes"
+        found.append(scenario.problem("model", said, "write 'learning_rate: 0.1'"))
+    if setting.workload.dtype not in NUMPY_DTYPES:
+        said = f"there is no {setting.workload.dtype} in NumPy, which trains"
+        found.append(scenario.problem("model.dtype", said, f"write one of: {', '.join(NUMPY_DTYPES)}"))
+    return found
+
+
+def _data(setting: Setting, problems: list[Problem]) -> DataSet | None:
+    """Return the data to train on; None, and a problem, where there is none."""
+    scenario = setting.scenario
+    if scenario.data.set is None:
+        return None
+    try:
+        data = DATA_SETS[scenario.data.set]()
+    except (EngineError, ImportError) as error:
+        problems.append(scenario.problem("data.set", str(error)))
+        return None
+    asked = scenario.data.records
+    if asked is not None and asked > len(data.inputs):
+        said = f"{asked:,} records, and {data.name} has {len(data.inputs):,} to train on"
+        problems.append(scenario.problem("data.records", said, f"write {len(data.inputs)} or fewer"))
+    return data
+
+
+def _misfits(setting: Setting, model: Model, data: DataSet) -> list[Problem]:
+    """Return where the model reads or makes something else than the data has."""
+    scenario, workload = setting.scenario, setting.workload
+    first, last = model.layers[0], model.layers[-1]
+    reads, makes = input_features(workload), last.tensors[0][1][0] if last.tensors else None
+    found = []
+
+    def wrong(path: str, said: str, fix: str) -> None:
+        found.append(scenario.problem(path, said, fix))
+
+    if data.features is None and reads is not None:
+        wrong("model", f"{first.name} reads {reads} numbers, and {data.name} is tokens", "take a gpt")
+    elif data.features is not None and reads != data.features:
+        other = "tokens" if reads is None else f"{reads} numbers"
+        said = f"{first.name} reads {other} of a sample, and {data.name} has {data.features} numbers"
+        wrong("model.shape", said, f"write sizes: [{data.features}, ..., {data.outputs}]")
+    if makes != data.outputs:
+        what = "figures" if data.targets.dtype.kind == "f" else "classes"
+        fix = "sizes that end with" if data.features is not None else "vocab:"
+        said = f"{last.name} makes {makes} figures, and {data.name} has {data.outputs} {what}"
+        wrong("model.shape", said, f"write {fix} {data.outputs}")
+    preset = known(scenario.model)
+    tokens = scenario.model.seq or (preset.seq if preset is not None else None)
+    if data.features is None and tokens != data.inputs.shape[1]:
+        said = f"sequences of {tokens} tokens, and those of {data.name} have {data.inputs.shape[1]}"
+        wrong("model.seq", said, f"write seq: {data.inputs.shape[1]}")
+    return found

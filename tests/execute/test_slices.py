@@ -1,0 +1,111 @@
+"""Slices are inverse to joining, and cut layers compute what the whole one does."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simpar.execute import kernels, slices
+from simpar.execute.optimizers import OPTIMIZERS
+from simpar.workload.placement import POLICIES, place
+from simpar.workload.splitting import balanced
+
+PARTS = range(1, 9)
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).standard_normal(shape)
+
+
+@given(st.integers(0, 40), st.integers(1, 8), st.integers(0, 2))
+def test_joining_is_the_inverse_of_cutting(size, parts, axis):
+    shape = [3, 2, 4]
+    shape[axis] = size
+    x = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    found = slices.cut(x, parts, axis)
+    assert len(found) == parts
+    sizes = [part.shape[axis] for part in found]
+    assert max(sizes) - min(sizes) <= 1
+    assert np.array_equal(slices.join(found, axis), x)
+
+
+@given(st.integers(0, 40), st.integers(1, 8))
+def test_parts_are_as_long_as_those_of_a_scenario(size, parts):
+    assert [end - begin for begin, end in slices.bounds(size, parts)] == balanced(size, parts)
+
+
+@given(st.lists(st.integers(), max_size=20), st.integers(1, 8))
+def test_layers_are_cut_into_runs(layers, parts):
+    runs = slices.cut_layers(layers, parts)
+    assert len(runs) == parts
+    assert [layer for run in runs for layer in run] == layers
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=3), min_size=1, max_size=5),
+    st.integers(1, 8),
+    st.sampled_from(POLICIES),
+    st.one_of(st.none(), st.integers(1, 7)),
+)
+def test_parameters_come_back_from_servers_as_they_went(shapes, servers, policy, limit):
+    tensors = [draw(*shape, seed=number) for number, shape in enumerate(shapes)]
+    sizes = [(layer, tensor.size) for layer, tensor in enumerate(tensors)]
+    placed = place(sizes, servers, policy, limit)
+    pieces = [slices.Piece(one.tensor, one.server, one.start, one.elements) for one in placed]
+    held = slices.by_server(tensors, pieces, servers)
+    assert sum(part.size for part in held) == sum(tensor.size for tensor in tensors)
+    again = slices.from_servers(held, pieces, [tensor.shape for tensor in tensors])
+    assert all(np.array_equal(one, other) for one, other in zip(again, tensors, strict=True))
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_a_layer_cut_by_columns_makes_the_parts_of_the_whole(parts):
+    x, weight, bias = draw(5, 7), draw(11, 7), draw(11)
+    whole = kernels.linear(x, weight, bias)
+    made = [kernels.linear(x, *part) for part in slices.columns(weight, bias, parts)]
+    assert slices.join(made, axis=1) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("parts", PARTS[:7])
+def test_a_layer_cut_by_rows_makes_parts_that_add_up_to_the_whole(parts):
+    x, weight, bias = draw(5, 7), draw(11, 7), draw(11)
+    whole = kernels.linear(x, weight, bias)
+    inputs = slices.cut(x, parts, axis=1)
+    made = [
+        kernels.linear(part, *layer)
+        for part, layer in zip(inputs, slices.rows(weight, bias, parts), strict=True)
+    ]
+    assert slices.summed(made) == pytest.approx(whole, rel=1e-12)
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_gradients_of_a_layer_cut_by_columns_are_parts_and_sums_of_those_of_the_whole(parts):
+    x, weight, bias, dy = draw(5, 7), draw(11, 7), draw(11), draw(5, 11)
+    dx, dw, db = kernels.linear_backward(x, weight, dy)
+    slopes = slices.cut(dy, parts, axis=1)
+    found = [
+        kernels.linear_backward(x, layer[0], slope)
+        for layer, slope in zip(slices.columns(weight, bias, parts), slopes, strict=True)
+    ]
+    assert slices.summed([one[0] for one in found]) == pytest.approx(dx, rel=1e-12)
+    assert slices.join([one[1] for one in found]) == pytest.approx(dw, rel=1e-12)
+    assert slices.join([one[2] for one in found]) == pytest.approx(db, rel=1e-12)
+
+
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_updates_of_slices_are_those_of_the_whole_to_the_last_bit(optimizer, parts):
+    whole = draw(29)
+    cut = slices.cut(whole, parts)
+    one, many = OPTIMIZERS[optimizer](0.1), [OPTIMIZERS[optimizer](0.1) for _ in cut]
+    for step in range(4):
+        gradient = draw(29, seed=step)
+        whole = one.step(whole, gradient)
+        parted = slices.cut(gradient, parts)
+        cut = [state.step(*pair) for state, *pair in zip(many, cut, parted, strict=True)]
+    assert np.array_equal(slices.join(cut), whole)
+
+
+def test_there_must_be_tensors_to_cut():
+    with pytest.raises(ValueError, match="no tensors"):
+        slices.by_server([], [], 2)
