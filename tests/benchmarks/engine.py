@@ -8,7 +8,8 @@ program that has been checked, and all that the C++ loop does with its input. Al
 
 ``W(workers, servers, iterations)`` is a raw graph: asynchronous parameter servers, 25 MB of parameters,
 compute log-normal (mean 0.1 s, cv 0.1), one part to each server over the worker's link and the server's, 1 ms
-to apply it, and back the same way. The other cases are compiled from scenarios.
+to apply it, and back the same way; *shared fairly*, with parts that share links. The other cases are compiled
+from scenarios.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ RATE, MODEL = 1.25e9, 25e6
 
 RAW = {"W(8,2,100)": (8, 2, 100), "W(64,8,100)": (64, 8, 100)}
 RAW |= {"W(512,16,20)": (512, 16, 20), "W(1024,16,1000)": (1024, 16, 1000)}
+
+FAIR = {"W(64,8,100), shared fairly": (64, 8, 100), "W(512,16,20), shared fairly": (512, 16, 20)}
+"""The same, with parts that are on their way at once and share the links that they cross."""
 
 COMPILED = {
     "ps-async, 512 workers, 16 servers": (512, {"ps-async": {"servers": 16}}, "fair"),
@@ -97,6 +101,30 @@ def raw_graph(workers: int, servers: int, iterations: int) -> simpar.Program:
     return builder.build()
 
 
+def fair_graph(workers: int, servers: int, iterations: int) -> simpar.Program:
+    """Return W with links that are shared fairly: a closed loop of flows."""
+    builder, takes = ProgramBuilder("W", iterations, "fair"), draws(workers, iterations)
+    part = MODEL / servers
+    for w in range(workers):
+        compute = builder.task(
+            f"w{w}", Op("forward", worker=w), builder.resource(f"w{w}", "device"), takes[w]
+        )
+        for s in range(servers):
+            up, down = [(f"w{w}.out", RATE), (f"ps{s}.in", RATE)], [(f"ps{s}.out", RATE), (f"w{w}.in", RATE)]
+            ends = f"w{w}", f"ps{s}"
+            way = {"latency": LINK_S}
+            push = builder.message(
+                f"w{w}.push{s}", Op("push", worker=w), *ends, up, part, **way, after=[compute]
+            )
+            cpu = builder.resource(f"ps{s}.cpu", "server")
+            apply = builder.task(f"w{w}.apply{s}", Op("apply", server=s), cpu, APPLY_S, [push[1]])
+            pull = builder.message(
+                f"w{w}.pull{s}", Op("pull", worker=w), *ends[::-1], down, part, **way, after=[apply]
+            )
+            builder.edge(pull[1], compute, distance=1)
+    return builder.build()
+
+
 def from_scenario(name: str) -> simpar.Program:
     """Return the program of one of COMPILED."""
     workers, strategy, sharing = COMPILED[name]
@@ -118,6 +146,8 @@ def from_scenario(name: str) -> simpar.Program:
 
 def program_of(case: str) -> simpar.Program:
     """Return the program of a case."""
+    if case in FAIR:
+        return fair_graph(*FAIR[case])
     return raw_graph(*RAW[case]) if case in RAW else from_scenario(case)
 
 
@@ -170,7 +200,7 @@ def measure(most: int) -> list[dict[str, object]]:
         if compiler:
             source = str(HERE / "queue_loop.cpp")
             subprocess.run([compiler, "-O3", "-march=native", "-o", str(loop), source], check=True)
-        for case in (*RAW, *COMPILED):
+        for case in (*RAW, *FAIR, *COMPILED):
             program = program_of(case)
             tasks = len(program) * program.iterations
             if tasks > most:
