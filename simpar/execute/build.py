@@ -1,29 +1,39 @@
-"""From a workload to a model that computes: the shapes of its tensors, and what its layers do.
+"""From a workload to a model that computes: operation *i* does what the form of layer *i* says.
 
-A workload knows how many elements tensors have; their shapes follow from layer to layer. Trained can be
-perceptrons (``model: {preset: mlp, shape: {sizes: [...]}}``) and transformers of the GPT family whose head
-has a weight of its own (``shape: {..., tied: false}``).
+Trained can be perceptrons (``model: {preset: mlp, shape: {sizes: [...]}}``), transformers of the GPT family
+whose head has a weight of its own (``shape: {..., tied: false}``), and nets of square convolutions, batch
+norms, poolings, additions and concatenations (ResNet, VGG, AlexNet). ReLUs are no layers of a workload; where
+they are follows from what reads what, as in those nets:
+
+- in a net with activations of its own, as transformers have, there are none;
+- else after each linear layer and convolution, but the last layer and those that a norm reads;
+- after each norm, but those that only additions read;
+- after each addition.
 
 Start with :func:`model_of`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpar.errors import EngineError
-from simpar.execute import kernels
+from simpar.execute import kernels, model
 from simpar.execute.kernels import Array
-from simpar.execute.model import DATA, Add, Attention, Embedding, Gelu, LayerNorm, Linear, Model, Operation
+from simpar.execute.model import DATA, Model, Operation
 
+Form = Any
 Layer = Any
 Workload = Any
 """Those of :mod:`simpar.workload.layers`; only their attributes are read here."""
 
 Loss = Callable[[Array, Array], tuple[Array, Array]]
 
-CAN = "what can be trained: perceptrons (preset: mlp), and gpt by its shape with tied: false"
+CAN = (
+    "what can be trained: perceptrons (preset: mlp), gpt by its shape with tied: false, resnet, vgg, alexnet"
+)
 
 
 def model_of(workload: Workload, loss: Loss = kernels.cross_entropy) -> Model:
@@ -32,110 +42,115 @@ def model_of(workload: Workload, loss: Loss = kernels.cross_entropy) -> Model:
     Raises:
         EngineError: a layer is of a kind that cannot be trained here; the message names it.
     """
-    return Model(_Shapes(workload).operations(), loss)
+    layers = workload.layers
+    for index, layer in enumerate(layers):
+        wrong = _wrong(index, layers)
+        if wrong:
+            raise EngineError(f"{workload.name}: {layer.name} {wrong}; {CAN}")
+    forms = [layer.form for layer in layers]
+    return Model(tuple(_operation(index, layer, forms) for index, layer in enumerate(layers)), loss)
 
 
 def input_features(workload: Workload) -> int | None:
     """Return how many numbers the first layer reads of a sample; None where it reads tokens."""
-    first = workload.layers[0]
-    if first.kind != "linear" or len(first.tensors) != 2:
+    form = workload.layers[0].form
+    if form is None or form.operation == "embedding":
         return None
-    return int(first.tensors[0].elements // first.tensors[1].elements)
+    return int(math.prod(form.inputs[0]))
 
 
-class _Shapes:
-    """One pass over the layers of a workload."""
+def _wrong(index: int, layers: Sequence[Layer]) -> str:
+    """Return why nobody can compute a layer; '' where it can be."""
+    form = layers[index].form
+    if form is None:
+        return f"is of the kind {layers[index].kind!r}, and nothing says what that computes"
+    if form.operation not in MAKERS:
+        return f"is of the kind {layers[index].kind!r}, which cannot be trained yet"
+    numbers = dict(form.numbers)
+    match form.operation:
+        case "linear" if not form.tensors:
+            if numbers["parts"]:
+                return f"is {numbers['parts']} linear layers side by side"
+            return "computes with the weight of another layer"
+        case "embedding" if len(form.tensors) != 2:
+            return "is no table of tokens with one of positions and nothing else"
+        case "layer_norm" if len(form.tensors) < 2:
+            return "is an RMSNorm, which cannot be trained yet"
+        case "activation" if numbers["gated"]:
+            return "is a gated activation, which cannot be trained yet"
+        case "conv" if form.tensors[0][2] != form.tensors[0][3]:
+            return "is a convolution that is not square, which cannot be trained yet"
+        case "pool" if numbers["average"] and numbers["padding"]:
+            return "is an average of padded windows, which cannot be trained yet"
+    for source, shape in zip(form.reads, form.inputs, strict=True):
+        if source != DATA and math.prod(layers[source].form.output) != math.prod(shape):
+            return f"reads only a part of {layers[source].name}"
+    if index < len(layers) - 1 and not any(
+        other.form is not None and index in other.form.reads for other in layers
+    ):
+        return "is an end beside the last layer, and there is one loss"
+    return ""
 
-    def __init__(self, workload: Workload) -> None:
-        self.workload = workload
-        self.features: list[int] = []
-        self.has_activations = any(layer.kind == "activation" for layer in workload.layers)
 
-    def operations(self) -> tuple[Operation, ...]:
-        """Return what the layers do."""
-        makers = {
-            "linear": self._linear,
-            "embedding": self._embedding,
-            "norm": self._norm,
-            "attention": self._attention,
-            "activation": self._gelu,
-            "add": self._add,
-        }
-        found = []
-        for index, layer in enumerate(self.workload.layers):
-            if layer.kind not in makers:
-                raise self._refuse(layer, f"is of the kind {layer.kind!r}, which cannot be trained yet")
-            found.append(makers[layer.kind](index, layer))
-        return tuple(found)
+def _operation(index: int, layer: Layer, forms: Sequence[Form]) -> Operation:
+    """Return what computes *layer*."""
+    form = layer.form
+    options: dict[str, Any] = MAKERS[form.operation][1](dict(form.numbers))
+    if _has_relu(index, forms):
+        options["relu"] = True
+    came = [None if source == DATA else forms[source].output for source in form.reads]
+    if form.operation != "embedding" and came != list(form.inputs):
+        options["view"] = form.inputs[0]
+    names = (tensor.name for tensor in layer.tensors)
+    tensors = tuple(zip(names, form.tensors, strict=True))
+    return MAKERS[form.operation][0](layer.name, form.reads, tensors, **options)
 
-    def _refuse(self, layer: Layer, why: str) -> EngineError:
-        return EngineError(f"{self.workload.name}: {layer.name} {why}; {CAN}")
 
-    def _read(self, layer: Layer) -> int:
-        """Return the features that a layer reads."""
-        return int(self.features[layer.inputs[0]])
+def _has_relu(index: int, forms: Sequence[Form]) -> bool:
+    """Say whether what is negative of the output of a layer becomes 0."""
+    if index == len(forms) - 1 or any(form.operation == "activation" for form in forms):
+        return False
+    readers = {form.operation for form in forms if index in form.reads}
+    match forms[index].operation:
+        case "linear" | "conv":
+            return "batch_norm" not in readers
+        case "batch_norm":
+            return readers != {"add"}
+        case "add":
+            return True
+    return False
 
-    def _linear(self, index: int, layer: Layer) -> Operation:
-        if not layer.tensors:
-            raise self._refuse(layer, "computes with the weight of another layer")
-        if len(layer.tensors) > 2:
-            raise self._refuse(layer, f"is {len(layer.tensors)} tensors side by side")
-        weight = layer.tensors[0].elements
-        if layer.inputs:
-            inside = self._read(layer)
-        elif len(layer.tensors) == 2:
-            inside = weight // layer.tensors[1].elements
-        else:
-            raise self._refuse(layer, "reads data of a size that nothing says")
-        out, rest = divmod(weight, inside)
-        if rest or (len(layer.tensors) == 2 and layer.tensors[1].elements != out):
-            raise self._refuse(layer, f"has {weight} weights for {inside} features that it reads")
-        self.features.append(out)
-        is_last = index == len(self.workload.layers) - 1
-        tensors: list[tuple[str, tuple[int, ...]]] = [(layer.tensors[0].name, (out, inside))]
-        tensors += [(layer.tensors[1].name, (out,))] if len(layer.tensors) == 2 else []
-        relu = not self.has_activations and not is_last
-        return Linear(layer.name, layer.inputs or (DATA,), tuple(tensors), relu=relu)
 
-    def _embedding(self, index: int, layer: Layer) -> Operation:
-        following = next(
-            (
-                one
-                for one in self.workload.layers[index + 1 :]
-                if one.kind == "norm" and one.inputs == (index,) and one.tensors
-            ),
-            None,
-        )
-        if following is None or len(layer.tensors) > 2 or layer.inputs:
-            raise self._refuse(layer, "is no table of tokens with one of positions and a norm after it")
-        features = following.tensors[0].elements
-        self.features.append(features)
-        tensors = tuple((one.name, (one.elements // features, features)) for one in layer.tensors)
-        return Embedding(layer.name, (DATA,), tensors)
+Numbers = dict[str, int]
 
-    def _norm(self, index: int, layer: Layer) -> Operation:
-        features = self._read(layer)
-        if not layer.tensors or layer.tensors[0].elements != features:
-            raise self._refuse(layer, f"does not normalise {features} features")
-        if len(layer.tensors) == 1:
-            raise self._refuse(layer, "is an RMSNorm")
-        self.features.append(features)
-        tensors = tuple((one.name, (one.elements,)) for one in layer.tensors)
-        return LayerNorm(layer.name, layer.inputs, tensors)
 
-    def _attention(self, index: int, layer: Layer) -> Operation:
-        if layer.heads is None:
-            raise self._refuse(layer, "has heads that nothing tells the number of")
-        heads, kv_heads = layer.heads
-        self.features.append(self._read(layer) // (heads + 2 * kv_heads) * heads)
-        return Attention(layer.name, layer.inputs, heads=heads, kv_heads=kv_heads, causal=True)
+def _nothing(numbers: Numbers) -> Numbers:
+    return {}
 
-    def _gelu(self, index: int, layer: Layer) -> Operation:
-        self.features.append(self._read(layer))
-        return Gelu(layer.name, layer.inputs)
 
-    def _add(self, index: int, layer: Layer) -> Operation:
-        if len(layer.inputs) != 2:
-            raise self._refuse(layer, "adds what is not two outputs")
-        self.features.append(self._read(layer))
-        return Add(layer.name, layer.inputs)
+def _convolution(numbers: Numbers) -> Numbers:
+    return {"stride": numbers["stride"], "padding": numbers["padding_height"]}
+
+
+def _attention(numbers: Numbers) -> dict[str, Any]:
+    return numbers | {"causal": bool(numbers["causal"])}
+
+
+def _pool(numbers: Numbers) -> dict[str, Any]:
+    return numbers | {"average": bool(numbers["average"])}
+
+
+MAKERS: dict[str, tuple[Callable[..., Operation], Callable[[Numbers], dict[str, Any]]]] = {
+    "linear": (model.Linear, _nothing),
+    "embedding": (model.Embedding, _nothing),
+    "layer_norm": (model.LayerNorm, _nothing),
+    "attention": (model.Attention, _attention),
+    "activation": (model.Gelu, _nothing),
+    "add": (model.Add, _nothing),
+    "conv": (model.Convolution, _convolution),
+    "batch_norm": (model.BatchNorm, _nothing),
+    "pool": (model.Pool, _pool),
+    "global_avg_pool": (model.WholePool, _nothing),
+    "concat": (model.Concat, _nothing),
+}
+"""What computes the layers, and what it takes of a form's numbers, by the operation of the form."""

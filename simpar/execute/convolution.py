@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from array_api_compat import array_namespace
 
-from simpar.execute.kernels import NORM_EPSILON, Array, Gemm, gemm
+from simpar.execute.kernels import NORM_EPSILON, Array, Gemm, gemm, into
 
 
 def padded(x: Array, padding: int, value: float = 0.0) -> Array:
@@ -60,17 +60,27 @@ def from_windows(found: Array, shape: tuple[int, ...], kernel: int, stride: int,
 
 
 def convolution(
-    x: Array, weight: Array, bias: Array | None, stride: int = 1, padding: int = 0, gemm: Gemm = gemm
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: int = 1,
+    padding: int = 0,
+    gemm: Gemm = gemm,
+    out: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Return the correlation of images with *weight* (out, in, k, k), and the windows as rows."""
+    """Return the correlation of images with *weight* (out, in, k, k), and the windows as rows.
+
+    The product is written into *out* (samples x height x width, out) where it is given; the result is a view
+    of it.
+    """
     xp = array_namespace(x, weight)
     kernel = weight.shape[2]
     found = windows(x, kernel, stride, padding)
     samples, _, _, high, wide = found.shape
     rows = xp.reshape(xp.permute_dims(found, (0, 3, 4, 1, 2)), (samples * high * wide, -1))
-    y = gemm(rows, xp.matrix_transpose(xp.reshape(weight, (weight.shape[0], -1))))
+    y = gemm(rows, xp.matrix_transpose(xp.reshape(weight, (weight.shape[0], -1))), out=out)
     if bias is not None:
-        y = y + bias
+        y = into(xp.add, y, bias, out=out)
     return xp.permute_dims(xp.reshape(y, (samples, high, wide, weight.shape[0])), (0, 3, 1, 2)), rows
 
 
@@ -135,7 +145,11 @@ def statistics(x: Array) -> tuple[Array, Array]:
 
 
 def batch_norm(
-    x: Array, weight: Array, bias: Array, given: tuple[Array, Array] | None = None
+    x: Array,
+    weight: Array,
+    bias: Array,
+    given: tuple[Array, Array] | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, tuple[Array, Array]]:
     """Return images normalised by channel, times *weight* plus *bias*, and (normalised, 1 / deviation).
 
@@ -149,7 +163,8 @@ def batch_norm(
     mean, variance = statistics(x) if given is None else given
     scale = 1 / xp.sqrt(variance + NORM_EPSILON)
     normal = (x - mean[None, :, None, None]) * scale[None, :, None, None]
-    return normal * weight[None, :, None, None] + bias[None, :, None, None], (normal, scale)
+    y = into(xp.multiply, normal, weight[None, :, None, None], out=out)
+    return into(xp.add, y, bias[None, :, None, None], out=out), (normal, scale)
 
 
 def batch_norm_backward(

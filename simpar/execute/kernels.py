@@ -14,7 +14,7 @@ in :mod:`simpar.execute.convolution`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from array_api_compat import array_namespace, is_cupy_namespace, is_numpy_namespace
@@ -34,14 +34,14 @@ def gemm(a: Array, b: Array, out: Array | None = None) -> Array:
     return into(array_namespace(a, b).matmul, a, b, out=out)
 
 
-def into(function: Callable[..., Array], *arguments: Array, out: Array | None) -> Array:
+def into(function: Callable[..., Array], *arguments: Array, out: Array | None, **how: Any) -> Array:
     """Return *function* of *arguments*, written into *out* where it is given."""
     if out is None:
-        return function(*arguments)
+        return function(*arguments, **how)
     xp = array_namespace(out)
     if is_numpy_namespace(xp) or is_cupy_namespace(xp):
-        return function(*arguments, out=out)
-    out[...] = function(*arguments)
+        return function(*arguments, out=out, **how)
+    out[...] = function(*arguments, **how)
     return out
 
 
@@ -60,13 +60,24 @@ def linear(x: Array, weight: Array, bias: Array | None, gemm: Gemm = gemm, out: 
 
 
 def linear_backward(
-    x: Array, weight: Array, dy: Array, has_bias: bool = True, gemm: Gemm = gemm
+    x: Array,
+    weight: Array,
+    dy: Array,
+    has_bias: bool = True,
+    gemm: Gemm = gemm,
+    out: Sequence[Array | None] = (None, None, None),
 ) -> tuple[Array, Array, Array | None]:
-    """Return the gradients of x (..., in), weight (out, in) and bias (out,), given that of the result."""
+    """Return the gradients of x (..., in), weight (out, in) and bias (out,), given that of the result.
+
+    They are written into those arrays of *out* that are given, in this order.
+    """
     xp = array_namespace(x, weight, dy)
     rows, d = xp.reshape(x, (-1, x.shape[-1])), xp.reshape(dy, (-1, dy.shape[-1]))
-    dx = xp.reshape(gemm(d, weight), x.shape)
-    return dx, gemm(xp.matrix_transpose(d), rows), xp.sum(d, axis=0) if has_bias else None
+    flat = None if out[0] is None else xp.reshape(out[0], rows.shape)
+    dx = gemm(d, weight, out=flat)
+    dx = xp.reshape(dx, x.shape) if out[0] is None else out[0]
+    dw = gemm(xp.matrix_transpose(d), rows, out=out[1])
+    return dx, dw, into(xp.sum, d, axis=0, out=out[2]) if has_bias else None
 
 
 def relu(x: Array, out: Array | None = None) -> Array:
@@ -81,26 +92,29 @@ def relu_backward(y: Array, dy: Array) -> Array:
     return xp.where(y > 0, dy, xp.zeros_like(dy))
 
 
-def gelu(x: Array) -> tuple[Array, Array]:
+def gelu(x: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``x Phi(x)`` by its approximation with tanh, and that tanh.
 
     Source: Hendrycks and Gimpel, arXiv:1606.08415; the form that GPT-2 uses.
     """
     xp = array_namespace(x)
     tanh = xp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
-    return 0.5 * x * (1 + tanh), tanh
+    return into(xp.multiply, 0.5 * x, 1 + tanh, out=out), tanh
 
 
-def gelu_backward(x: Array, tanh: Array, dy: Array) -> Array:
+def gelu_backward(x: Array, tanh: Array, dy: Array, out: Array | None = None) -> Array:
     """Return the gradient of the input of :func:`gelu`."""
     inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
-    return dy * (0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * inner)
+    slope = 0.5 * (1 + tanh) + 0.5 * x * (1 - tanh * tanh) * inner
+    return into(array_namespace(dy).multiply, dy, slope, out=out)
 
 
 # -- normalisation, embedding ----------------------------------------------------------------------------
 
 
-def layer_norm(x: Array, weight: Array, bias: Array | None) -> tuple[Array, tuple[Array, Array]]:
+def layer_norm(
+    x: Array, weight: Array, bias: Array | None, out: Array | None = None
+) -> tuple[Array, tuple[Array, Array]]:
     """Return x normalised over its last axis, times *weight* plus *bias*, and (normalised, 1 / deviation).
 
     Source: Ba, Kiros and Hinton, arXiv:1607.06450.
@@ -109,14 +123,14 @@ def layer_norm(x: Array, weight: Array, bias: Array | None) -> tuple[Array, tupl
     centred = x - xp.mean(x, axis=-1, keepdims=True)
     scale = 1 / xp.sqrt(xp.mean(centred * centred, axis=-1, keepdims=True) + NORM_EPSILON)
     normal = centred * scale
-    y = normal * weight
-    return (y if bias is None else y + bias), (normal, scale)
+    y = into(xp.multiply, normal, weight, out=out)
+    return (y if bias is None else into(xp.add, y, bias, out=out)), (normal, scale)
 
 
 def layer_norm_backward(
-    saved: tuple[Array, Array], weight: Array, dy: Array, has_bias: bool = True
+    saved: tuple[Array, Array], weight: Array, dy: Array, has_bias: bool = True, out: Array | None = None
 ) -> tuple[Array, Array, Array | None]:
-    """Return the gradients of x, weight and bias of :func:`layer_norm`."""
+    """Return the gradients of x, in *out* where it is given, and of weight and bias of :func:`layer_norm`."""
     normal, scale = saved
     xp = array_namespace(normal, weight, dy)
     d = dy * weight
@@ -124,7 +138,7 @@ def layer_norm_backward(
     along = normal * xp.mean(d * normal, axis=-1, keepdims=True)
     axes = tuple(range(dy.ndim - 1))
     return (
-        scale * (d - mean - along),
+        into(xp.multiply, scale, d - mean - along, out=out),
         xp.sum(dy * normal, axis=axes),
         xp.sum(dy, axis=axes) if has_bias else None,
     )
@@ -151,11 +165,11 @@ def embedding_backward(tokens: Array, rows: int, dy: Array, gemm: Gemm = gemm) -
 # -- attention -------------------------------------------------------------------------------------------
 
 
-def softmax(x: Array) -> Array:
+def softmax(x: Array, out: Array | None = None) -> Array:
     """Return the softmax over the last axis, shifted so that nothing overflows."""
     xp = array_namespace(x)
     e = xp.exp(x - xp.max(x, axis=-1, keepdims=True))
-    return e / xp.sum(e, axis=-1, keepdims=True)
+    return into(xp.divide, e, xp.sum(e, axis=-1, keepdims=True), out=out)
 
 
 def attention(
@@ -210,8 +224,10 @@ def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array, gemm
 # -- losses ----------------------------------------------------------------------------------------------
 
 
-def cross_entropy(scores: Array, targets: Array) -> tuple[Array, Array]:
+def cross_entropy(scores: Array, targets: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return ``-log softmax(scores)[target]`` summed over samples, and the gradient of *scores*.
+
+    The gradient is written into *out* where it is given.
 
     Of a sample that is several tokens, the mean of theirs counts: so the same learning rate suits sequences
     of any length.
@@ -227,11 +243,12 @@ def cross_entropy(scores: Array, targets: Array) -> tuple[Array, Array]:
     wanted = xp.asarray(targets, device=getattr(scores, "device", None))[..., None]
     hot = xp.astype(wanted == xp.arange(classes, dtype=wanted.dtype), scores.dtype)
     tokens = math.prod(scores.shape[1:-1])
-    return -xp.sum(logs * hot) / tokens, (xp.exp(logs) - hot) / tokens
+    each = xp.asarray(float(tokens), dtype=scores.dtype, device=getattr(scores, "device", None))
+    return -xp.sum(logs * hot) / tokens, into(xp.divide, xp.exp(logs) - hot, each, out=out)
 
 
-def squared_error(y: Array, targets: Array) -> tuple[Array, Array]:
+def squared_error(y: Array, targets: Array, out: Array | None = None) -> tuple[Array, Array]:
     """Return half the squared distance to *targets*, summed over everything, and the gradient of *y*."""
     xp = array_namespace(y)
-    off = y - targets
+    off = into(xp.subtract, y, targets, out=out)
     return 0.5 * xp.sum(off * off), off

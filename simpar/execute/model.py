@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ class Operation:
     reads: tuple[int, ...]
     """Layers whose outputs it reads, in the order of its arguments; -1 is the data."""
     tensors: Tensors = ()
+    view: tuple[int, ...] | None = field(default=None, kw_only=True)
+    """Shape in which it takes its input, of one sample; None for as it comes."""
 
     def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
         """Return the output, and what the way back needs."""
@@ -164,17 +167,39 @@ class Gelu(Operation):
 
 @dataclass(frozen=True)
 class Add(Operation):
-    """The sum of two outputs."""
+    """The sum of two outputs, with ReLU where *relu* says so."""
+
+    relu: bool = False
 
     def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
         """Return the output, and what the way back needs."""
-        return inputs[0] + inputs[1], None
+        y = inputs[0] + inputs[1]
+        y = kernels.relu(y) if self.relu else y
+        return y, y if self.relu else None
 
     def backward(
         self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
     ) -> tuple[list[Array | None], list[Array]]:
         """Return the gradients of the inputs and of the parameters."""
+        if self.relu:
+            dy = kernels.relu_backward(saved, dy)
         return [dy, dy], []
+
+
+@dataclass(frozen=True)
+class Concat(Operation):
+    """The channels of several outputs, one after another."""
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        y = array_namespace(*inputs).concat(list(inputs), axis=1)
+        return y, [0, *accumulate(x.shape[1] for x in inputs)]
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        return [dy[:, begin:end, ...] for begin, end in pairwise(saved)], []
 
 
 @dataclass(frozen=True)
@@ -228,24 +253,46 @@ class BatchNorm(Operation):
 
 
 @dataclass(frozen=True)
-class MaxPool(Operation):
-    """The largest of each window."""
+class Pool(Operation):
+    """The largest of each window, or the mean where *average* says so."""
 
     kernel: int = 2
     stride: int = 2
     padding: int = 0
+    average: bool = False
 
     def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
         """Return the output, and what the way back needs."""
-        y, which = conv.max_pool(inputs[0], self.kernel, self.stride, self.padding)
-        return y, (inputs[0].shape, which)
+        x = inputs[0]
+        if self.average:
+            return conv.average_pool(x, self.kernel, self.stride), (x.shape, None)
+        y, which = conv.max_pool(x, self.kernel, self.stride, self.padding)
+        return y, (x.shape, which)
 
     def backward(
         self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
     ) -> tuple[list[Array | None], list[Array]]:
         """Return the gradients of the inputs and of the parameters."""
         shape, which = saved
+        if self.average:
+            return [conv.average_pool_backward(shape, dy, self.kernel, self.stride)], []
         return [conv.max_pool_backward(shape, which, dy, self.kernel, self.stride, self.padding)], []
+
+
+@dataclass(frozen=True)
+class WholePool(Operation):
+    """The mean of each channel: (samples, channels, 1, 1)."""
+
+    def forward(self, parameters: Sequence[Array], inputs: Sequence[Array], gemm: Gemm) -> tuple[Array, Any]:
+        """Return the output, and what the way back needs."""
+        x = inputs[0]
+        return array_namespace(x).mean(x, axis=(2, 3), keepdims=True), x.shape
+
+    def backward(
+        self, parameters: Sequence[Array], saved: Any, dy: Array, gemm: Gemm
+    ) -> tuple[list[Array | None], list[Array]]:
+        """Return the gradients of the inputs and of the parameters."""
+        return [array_namespace(dy).broadcast_to(dy / math.prod(saved[2:]), saved)], []
 
 
 @dataclass(frozen=True)
@@ -297,8 +344,13 @@ class Model:
         for index in range(first, last):
             layer = self.layers[index]
             mine = self._of(parameters, index)
-            known[index], saved = layer.forward(mine, [known[one] for one in layer.reads], self.gemm)
-            kept.append(saved)
+            inputs = [known[one] for one in layer.reads]
+            shape = None
+            if layer.view is not None and tuple(inputs[0].shape[1:]) != layer.view:
+                shape = inputs[0].shape
+                inputs = [array_namespace(*inputs).reshape(inputs[0], (shape[0], *layer.view))]
+            known[index], saved = layer.forward(mine, inputs, self.gemm)
+            kept.append((shape, saved))
         if last == len(self.layers):
             return known[last - 1], (first, last, kept)
         needed = self._crossing(last)
@@ -311,9 +363,10 @@ class Model:
         gradients: list[list[Array]] = []
         for index in range(last - 1, first - 1, -1):
             layer = self.layers[index]
-            down, own = layer.backward(
-                self._of(parameters, index), kept[index - first], slopes.pop(index), self.gemm
-            )
+            shape, saved = kept[index - first]
+            down, own = layer.backward(self._of(parameters, index), saved, slopes.pop(index), self.gemm)
+            if shape is not None:
+                down = [None if one is None else array_namespace(one).reshape(one, shape) for one in down]
             gradients.append(own)
             for read, slope in zip(layer.reads, down, strict=True):
                 if slope is not None:

@@ -10,18 +10,21 @@ Gradients are means over samples here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from array_api_compat import array_namespace
 
-Array = Any
+from simpar.execute.kernels import Array, into
 
 
 class Optimizer(Protocol):
     """The state of one slice of parameters."""
 
-    def step(self, parameters: Array, gradient: Array) -> Array:
-        """Return the parameters after one more step: a new array, as others may still read the old."""
+    def step(self, parameters: Array, gradient: Array, out: Array | None = None) -> Array:
+        """Return the parameters after one more step.
+
+        A new array, as others may still read the old; or *out*, which may be the old one.
+        """
 
 
 @dataclass(slots=True)
@@ -30,9 +33,9 @@ class Sgd:
 
     rate: float
 
-    def step(self, parameters: Array, gradient: Array) -> Array:
+    def step(self, parameters: Array, gradient: Array, out: Array | None = None) -> Array:
         """Return the parameters after one more step."""
-        return parameters - self.rate * gradient
+        return into(array_namespace(parameters).subtract, parameters, self.rate * gradient, out=out)
 
 
 @dataclass(slots=True)
@@ -46,11 +49,11 @@ class Momentum:
     momentum: float = 0.9
     velocity: Array | None = None
 
-    def step(self, parameters: Array, gradient: Array) -> Array:
+    def step(self, parameters: Array, gradient: Array, out: Array | None = None) -> Array:
         """Return the parameters after one more step."""
         # A new array each time: whoever gave the gradient may use its memory again.
         self.velocity = self.momentum * (0.0 if self.velocity is None else self.velocity) + gradient
-        return parameters - self.rate * self.velocity
+        return into(array_namespace(parameters).subtract, parameters, self.rate * self.velocity, out=out)
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ class Adam:
     mean: Array = field(default=0.0, init=False)
     square: Array = field(default=0.0, init=False)
 
-    def step(self, parameters: Array, gradient: Array) -> Array:
+    def step(self, parameters: Array, gradient: Array, out: Array | None = None) -> Array:
         """Return the parameters after one more step."""
         xp = array_namespace(parameters)
         self.steps += 1
@@ -76,7 +79,8 @@ class Adam:
         self.square = self.beta2 * self.square + (1 - self.beta2) * gradient * gradient
         mean = self.mean / (1 - self.beta1**self.steps)
         square = self.square / (1 - self.beta2**self.steps)
-        return parameters - self.rate * mean / (xp.sqrt(square) + self.epsilon)
+        step = self.rate * mean / (xp.sqrt(square) + self.epsilon)
+        return into(xp.subtract, parameters, step, out=out)
 
 
 OPTIMIZERS: dict[str, type[Sgd] | type[Momentum] | type[Adam]] = {

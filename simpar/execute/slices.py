@@ -75,6 +75,49 @@ def rows(weight: Array, bias: Array | None, parts: int) -> list[tuple[Array, Arr
     return list(zip(cut(weight, parts, axis=1), biases, strict=True))
 
 
+def heads(x: Array, of: tuple[int, int], parts: int, axis: int = 0) -> list[Array]:
+    """Return queries, keys and values that stand side by side along *axis*, cut by heads.
+
+    Each part has some of the keys' heads, and the queries and values that go with them, side by side again:
+    an attention of its own. It is a layer cut by columns whose columns are not neighbours.
+
+    Args:
+        x: weight or bias of the layer that makes them, or what it makes.
+        of: heads of the queries, and of the keys and values.
+
+    Raises:
+        ValueError: the heads do not divide by those of the keys, or *axis* not by all of them.
+    """
+    queries, keys = of
+    width, rest = divmod(x.shape[axis], queries + 2 * keys)
+    if queries % keys or rest:
+        raise ValueError(f"{x.shape[axis]} entries are not {queries} + 2 x {keys} heads")
+    found = []
+    for first, last in bounds(keys, parts):
+        mine = []
+        for begin, each in ((0, queries // keys), (queries, 1), (queries + keys, 1)):
+            where = [slice(None)] * x.ndim
+            where[axis] = slice((begin + first * each) * width, (begin + last * each) * width)
+            mine.append(x[tuple(where)])
+        found.append(join(mine, axis))
+    return found
+
+
+def from_heads(found: Sequence[Array], of: tuple[int, int], axis: int = 0) -> Array:
+    """Return the whole that :func:`heads` was given."""
+    queries, keys = of
+    width = sum(part.shape[axis] for part in found) // (queries + 2 * keys)
+    kinds: list[list[Array]] = [[], [], []]
+    for part, (first, last) in zip(found, bounds(keys, len(found)), strict=True):
+        begin, count = 0, (last - first) * width
+        for kind, size in zip(kinds, (count * queries // keys, count, count), strict=True):
+            where = [slice(None)] * part.ndim
+            where[axis] = slice(begin, begin + size)
+            kind.append(part[tuple(where)])
+            begin += size
+    return join([join(kind, axis) for kind in kinds], axis)
+
+
 def summed(parts: Sequence[Array]) -> Array:
     """Return the sum of *parts*, in their order: what an all-reduce of them comes to."""
     total = parts[0]

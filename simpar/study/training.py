@@ -129,6 +129,11 @@ def _misfits(setting: Setting, model: Model, data: DataSet) -> list[Problem]:
     def wrong(path: str, said: str, fix: str) -> None:
         found.append(scenario.problem(path, said, fix))
 
+    if data.features is not None and scenario.model.shape is None and reads not in (None, data.features):
+        sizes = f"sizes: [{data.features}, ..., {data.outputs}]"
+        said = f"{first.name} reads {reads:,} numbers of a sample, and {data.name} has {data.features}"
+        wrong("model.preset", said, f"write mlp, with 'shape: {{{sizes}}}'")
+        return found
     if data.features is None and reads is not None:
         wrong("model", f"{first.name} reads {reads} numbers, and {data.name} is tokens", "take a gpt")
     elif data.features is not None and reads != data.features:

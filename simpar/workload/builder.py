@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
 
-from simpar.workload.layers import Layer, Tensor
+from simpar.workload.layers import Form, Layer, Tensor
 
 BACKWARD_PER_FORWARD = 2.0
 """FLOPs of the backward pass over those of the forward pass."""
@@ -95,8 +95,16 @@ class Builder:
         inside, height, width = _window(name, x, kernel, stride, padding)
         weight = channels * inside * prod(_pair(kernel))
         tensors = _tensors(name, weight=weight, bias=channels if bias else 0)
+        (high, wide), (above, beside) = _pair(kernel), _pair(padding)
         return self._add(
-            name, "conv", (channels, height, width), (x,), tensors, 2.0 * weight * height * width
+            name,
+            "conv",
+            (channels, height, width),
+            (x,),
+            tensors,
+            2.0 * weight * height * width,
+            shapes=((channels, inside, high, wide), (channels,)),
+            numbers={"stride": stride, "padding_height": above, "padding_width": beside},
         )
 
     def linear(self, name: str, x: Output, features: int, *, bias: bool = True, tied: bool = False) -> Output:
@@ -134,29 +142,44 @@ class Builder:
             )
         )
         flops = 2.0 * features * inside * prod(tokens)
-        return self._add(name, "linear", (*tokens, features), (x,), tensors, flops)
+        shapes = tuple(shape for made, _ in parts.values() for shape in ((made, inside), (made,)))
+        return self._add(
+            name,
+            "linear",
+            (*tokens, features),
+            (x,),
+            tensors,
+            flops,
+            shapes=shapes if len(parts) < 2 else (),
+            numbers={"parts": len(parts)},
+        )
 
     def norm(self, name: str, x: Output) -> Output:
         """Add a batch normalisation with a weight and a bias for each channel."""
         tensors = _tensors(name, weight=x.shape[0], bias=x.shape[0])
-        return self._add(name, "norm", x.shape, (x,), tensors)
+        shapes = (x.shape[:1],) * 2
+        return self._add(name, "norm", x.shape, (x,), tensors, operation="batch_norm", shapes=shapes)
 
     def layer_norm(self, name: str, x: Output, *, bias: bool = True) -> Output:
         """Add a normalisation over features: a weight for each, and a *bias* unless it is an RMSNorm."""
         features = x.shape[-1]
         tensors = _tensors(name, weight=features, bias=features if bias else 0)
-        return self._add(name, "norm", x.shape, (x,), tensors)
+        shapes = ((features,),) * 2
+        return self._add(name, "norm", x.shape, (x,), tensors, operation="layer_norm", shapes=shapes)
 
     def embedding(self, name: str, tokens: int, features: int, rows: Mapping[str, int]) -> Output:
         """Add a look-up of *tokens* in tables of so many *rows* each, whose results are added up."""
         tensors = tuple(Tensor(f"{table}.weight", count * features) for table, count in rows.items())
-        return self._add(name, "embedding", (tokens, features), (), tensors)
+        shapes = tuple((count, features) for count in rows.values())
+        read = (self.data(tokens),)
+        return self._add(name, "embedding", (tokens, features), read, tensors, shapes=shapes)
 
-    def attention(self, name: str, qkv: Output, *, heads: int, kv_heads: int) -> Output:
+    def attention(self, name: str, qkv: Output, *, heads: int, kv_heads: int, causal: bool = True) -> Output:
         """Add what is between the projections: ``2 * tokens^2 * heads * d`` multiply-adds.
 
         Half of them multiply queries by keys, half the softmax of that by values. *qkv* holds the
-        queries of *heads* heads and the keys and values of *kv_heads*, of *d* features each.
+        queries of *heads* heads and the keys and values of *kv_heads*, of *d* features each. Where it is
+        *causal* a token sees none behind it, which saves nothing here.
 
         Raises:
             ValueError: the features do not divide into so many heads.
@@ -166,14 +189,14 @@ class Builder:
         if rest:
             raise ValueError(f"{name}: {features} features are not {heads} + 2 x {kv_heads} equal heads")
         flops = 4.0 * tokens * tokens * heads * width
-        return self._add(
-            name, "attention", (tokens, heads * width), (qkv,), (), flops, heads=(heads, kv_heads)
-        )
+        numbers = {"heads": heads, "kv_heads": kv_heads, "causal": int(causal)}
+        return self._add(name, "attention", (tokens, heads * width), (qkv,), (), flops, numbers=numbers)
 
     def activation(self, name: str, x: Output, *, gated: bool = False) -> Output:
         """Add a function of each element whose input must be kept; *gated* halves the features."""
         *tokens, features = x.shape
-        return self._add(name, "activation", (*tokens, features // 2 if gated else features), (x,))
+        made = features // 2 if gated else features
+        return self._add(name, "activation", (*tokens, made), (x,), numbers={"gated": int(gated)})
 
     def experts(
         self,
@@ -200,17 +223,21 @@ class Builder:
         flops = 2.0 * active * sum(parts.values()) * x.shape[0]
         return self._add(name, "experts", (x.shape[0], features), (x, chosen), tensors, flops)
 
-    def pool(self, name: str, x: Output, *, kernel: int, stride: int, padding: int = 0) -> Output:
-        """Add a square pooling, of the maximum or the average: the costs are the same.
+    def pool(
+        self, name: str, x: Output, *, kernel: int, stride: int, padding: int = 0, average: bool = False
+    ) -> Output:
+        """Add a square pooling, of the maximum or the *average*: the costs are the same.
 
         Raises:
             ValueError: *x* is no ``(channels, height, width)``, or the kernel does not fit into it.
         """
-        return self._add(name, "pool", _window(name, x, kernel, stride, padding), (x,))
+        shape = _window(name, x, kernel, stride, padding)
+        numbers = {"kernel": kernel, "stride": stride, "padding": padding, "average": int(average)}
+        return self._add(name, "pool", shape, (x,), numbers=numbers)
 
     def global_avg_pool(self, name: str, x: Output) -> Output:
         """Add an average over height and width, down to ``(channels, 1, 1)``."""
-        return self._add(name, "pool", (x.shape[0], 1, 1), (x,))
+        return self._add(name, "pool", (x.shape[0], 1, 1), (x,), operation="global_avg_pool")
 
     def add(self, name: str, a: Output, b: Output) -> Output:
         """Add an element-wise addition of two outputs of equal shape.
@@ -249,8 +276,19 @@ class Builder:
         reads: tuple[Output, ...],
         tensors: tuple[Tensor, ...] = (),
         forward_flops: float = 0.0,
-        heads: tuple[int, int] | None = None,
+        *,
+        operation: str = "",
+        shapes: tuple[tuple[int, ...], ...] = (),
+        numbers: Mapping[str, int] | None = None,
     ) -> Output:
+        form = Form(
+            operation=operation or kind,
+            reads=tuple(x.layer for x in reads),
+            inputs=tuple(x.shape for x in reads),
+            output=shape,
+            tensors=shapes[: len(tensors)],
+            numbers=tuple((numbers or {}).items()),
+        )
         self._layers.append(
             Layer(
                 name=name,
@@ -260,7 +298,7 @@ class Builder:
                 tensors=tensors,
                 activation_bytes=float(prod(shape) * self._dtype_bytes),
                 inputs=tuple(sorted({x.layer for x in reads if x.layer != _DATA})),
-                heads=heads,
+                form=form,
             )
         )
         return Output(shape, len(self._layers) - 1)

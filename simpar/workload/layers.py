@@ -28,6 +28,32 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """What a layer computes in full, beyond its costs: for those who really compute it.
+
+    Shapes are those of one sample.
+    """
+
+    operation: str
+    """Which operation of :class:`~simpar.workload.builder.Builder` made it: ``conv``, ``layer_norm``."""
+
+    reads: tuple[int, ...]
+    """Indices of the layers that it reads, in the order in which it takes them; -1 for the data."""
+
+    inputs: tuple[tuple[int, ...], ...]
+    """Shapes in which it takes them."""
+
+    output: tuple[int, ...]
+    """Shape of what it makes."""
+
+    tensors: tuple[tuple[int, ...], ...]
+    """Shapes of its parameter tensors."""
+
+    numbers: tuple[tuple[str, int], ...] = ()
+    """What else it takes: a convolution its stride, an attention its heads."""
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One step of the forward pass and its mirror in the backward pass."""
 
@@ -58,8 +84,8 @@ class Layer:
     backward_s: float | None = None
     """Measured seconds, backward, likewise."""
 
-    heads: tuple[int, int] | None = field(default=None, compare=False)
-    """Of attention, its heads and those of its keys and values; costs do not depend on them any more."""
+    form: Form | None = field(default=None, repr=False, compare=False)
+    """What it computes in full; None where only its costs are known."""
 
     @property
     def parameters(self) -> int:

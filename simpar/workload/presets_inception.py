@@ -50,7 +50,7 @@ def inception_v3(dtype_bytes: int, *, auxiliary: bool = True) -> tuple[Layer, ..
 
 
 def _auxiliary(net: Builder, x: Output) -> None:
-    x = net.pool("AuxLogits.avgpool", x, kernel=5, stride=3)
+    x = net.pool("AuxLogits.avgpool", x, kernel=5, stride=3, average=True)
     x = _chain(net, "AuxLogits.", x, ("conv0", 128, 1, 1, 0), ("conv1", 768, 5, 1, 0))
     net.linear("AuxLogits.fc", net.flatten(x), _CLASSES)
 
@@ -133,7 +133,7 @@ def _block_e(net: Builder, name: str, x: Output) -> Output:
 
 
 def _pooled_branch(net: Builder, name: str, x: Output, channels: int) -> Output:
-    x = net.pool(f"{name}.avgpool", x, kernel=3, stride=1, padding=1)
+    x = net.pool(f"{name}.avgpool", x, kernel=3, stride=1, padding=1, average=True)
     return _chain(net, f"{name}.", x, ("branch_pool", channels, 1, 1, 0))
 
 

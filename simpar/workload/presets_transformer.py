@@ -205,7 +205,8 @@ def bert(
     for block in range(layers):
         name = f"encoder.layer.{block}"
         y = net.linears(f"{name}.attention.self", x, projections, 3 * hidden)
-        y = net.attention(f"{name}.attention.scores", y, heads=heads, kv_heads=shape.key_heads)
+        scores = f"{name}.attention.scores"
+        y = net.attention(scores, y, heads=heads, kv_heads=shape.key_heads, causal=False)
         y = net.linear(f"{name}.attention.output.dense", y, hidden)
         x = net.add(f"{name}.attention.output.add", x, y)
         x = net.layer_norm(f"{name}.attention.output.LayerNorm", x)

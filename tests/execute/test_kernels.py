@@ -13,6 +13,7 @@ import pytest
 
 from simpar.execute import convolution as conv
 from simpar.execute import kernels
+from simpar.execute.optimizers import Adam, Momentum, Sgd
 
 NAMESPACES = {"numpy": np, "strict": array_api_strict}
 
@@ -117,6 +118,61 @@ def test_results_are_written_where_the_caller_wants_them(xp):
     product = xp.zeros((3, 3), dtype=xp.float64)
     assert kernels.gemm(x, xp.matrix_transpose(x), out=product) is product
     assert plain(product) == pytest.approx(plain(x) @ plain(x).T)
+
+
+WRITERS = {
+    "gelu": (lambda x, dy, w, out: kernels.gelu(x, out=out)[0]),
+    "gelu_backward": (lambda x, dy, w, out: kernels.gelu_backward(x, kernels.gelu(x)[1], dy, out=out)),
+    "softmax": (lambda x, dy, w, out: kernels.softmax(x, out=out)),
+    "layer_norm": (lambda x, dy, w, out: kernels.layer_norm(x, w, w, out=out)[0]),
+    "layer_norm_backward": (
+        lambda x, dy, w, out: kernels.layer_norm_backward(kernels.layer_norm(x, w, w)[1], w, dy, out=out)[0]
+    ),
+    "squared_error": (lambda x, dy, w, out: kernels.squared_error(x, dy, out=out)[1]),
+    "linear_backward": (
+        lambda x, dy, w, out: kernels.linear_backward(x, x[:4, :], dy, out=(out, None, None))[0]
+    ),
+    "Sgd": (lambda x, dy, w, out: Sgd(0.1).step(x, dy, out=out)),
+    "Momentum": (lambda x, dy, w, out: Momentum(0.1).step(x, dy, out=out)),
+    "Adam": (lambda x, dy, w, out: Adam(0.1).step(x, dy, out=out)),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_written_into_an_array_is_what_a_new_one_would_hold(xp, name):
+    x, dy, w = (xp.asarray(one) for one in (draw(4, 4), draw(4, 4, seed=1), draw(4)))
+    new = WRITERS[name](x, dy, w, None)
+    out = xp.zeros((4, 4), dtype=xp.float64)
+    assert WRITERS[name](x, dy, w, out) is out
+    assert np.array_equal(plain(out), plain(new))
+    assert new is not out
+
+
+def test_gradients_of_parameters_and_of_scores_are_written_where_the_caller_wants_them(xp):
+    x, weight, dy = (xp.asarray(one) for one in (draw(3, 4), draw(5, 4), draw(3, 5)))
+    dw, db = xp.zeros((5, 4), dtype=xp.float64), xp.zeros(5, dtype=xp.float64)
+    found = kernels.linear_backward(x, weight, dy, out=(None, dw, db))
+    assert found[1] is dw
+    assert found[2] is db
+    assert plain(dw) == pytest.approx(plain(dy).T @ plain(x))
+    assert plain(db) == pytest.approx(plain(dy).sum(0))
+    targets, out = xp.asarray([[0, 2, 1]]), xp.zeros((1, 3, 5), dtype=xp.float64)
+    scores = xp.reshape(dy, (1, 3, 5))
+    slope = kernels.cross_entropy(scores, targets, out=out)[1]
+    assert slope is out
+    assert np.array_equal(plain(out), plain(kernels.cross_entropy(scores, targets)[1]))
+
+
+def test_results_of_convolutions_and_batch_norms_are_written_where_the_caller_wants_them(xp):
+    x, weight, bias = (xp.asarray(one) for one in (draw(2, 3, 4, 4), draw(5, 3, 3, 3), draw(5)))
+    out = xp.zeros((2 * 2 * 2, 5), dtype=xp.float64)
+    y = conv.convolution(x, weight, bias, out=out)[0]
+    assert np.array_equal(plain(out).reshape(2, 2, 2, 5).transpose(0, 3, 1, 2), plain(y))
+    assert np.array_equal(plain(y), plain(conv.convolution(x, weight, bias)[0]))
+    scale, shift = xp.asarray(draw(3)), xp.asarray(draw(3, seed=1))
+    same = xp.zeros((2, 3, 4, 4), dtype=xp.float64)
+    assert conv.batch_norm(x, scale, shift, out=same)[0] is same
+    assert np.array_equal(plain(same), plain(conv.batch_norm(x, scale, shift)[0]))
 
 
 def test_relu_and_gelu(xp):

@@ -92,6 +92,57 @@ def test_gradients_of_a_layer_cut_by_columns_are_parts_and_sums_of_those_of_the_
     assert slices.join([one[2] for one in found]) == pytest.approx(db, rel=1e-12)
 
 
+@given(st.integers(1, 8), st.integers(1, 3), st.integers(1, 3), st.integers(1, 8), st.integers(0, 1))
+def test_heads_come_back_as_they_went(keys, group, width, parts, axis):
+    shape = [2, 2]
+    shape[axis] = (keys * group + 2 * keys) * width
+    x = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    found = slices.heads(x, (keys * group, keys), parts, axis)
+    assert len(found) == parts
+    assert np.array_equal(slices.from_heads(found, (keys * group, keys), axis), x)
+
+
+def test_heads_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match=r"11 entries are not 3 \+ 2 x 1 heads"):
+        slices.heads(np.zeros(11), (3, 1), 1)
+    with pytest.raises(ValueError, match=r"14 entries are not 3 \+ 2 x 2 heads"):
+        slices.heads(np.zeros(14), (3, 2), 1)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 4])
+@pytest.mark.parametrize(("queries", "keys"), [(4, 4), (8, 4)])
+def test_a_block_of_attention_cut_by_heads_makes_parts_that_add_up_to_the_whole(queries, keys, parts):
+    """Columns before, rows behind: one sum a block (Shoeybi et al., arXiv:1909.08053, Figure 3b)."""
+    width, features = 2, 5
+    x, weight = draw(2, 3, features), draw((queries + 2 * keys) * width, features)
+    bias, behind = draw((queries + 2 * keys) * width), draw(features, queries * width)
+    qkv = kernels.linear(x, weight, bias)
+    whole = kernels.linear(kernels.attention(qkv, queries, keys, True)[0], behind, None)
+    found, first = [], 0
+    weights, biases = (slices.heads(one, (queries, keys), parts) for one in (weight, bias))
+    for part, (begin, end) in enumerate(slices.bounds(keys, parts)):
+        own = (end - begin) * queries // keys
+        mixed = kernels.attention(kernels.linear(x, weights[part], biases[part]), own, end - begin, True)[0]
+        found.append(kernels.linear(mixed, behind[:, first : first + own * width], None))
+        first += own * width
+    assert slices.summed(found) == pytest.approx(whole, rel=1e-12, abs=1e-13)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 8])
+def test_two_layers_cut_by_columns_and_then_by_rows_need_one_sum(parts):
+    """Shoeybi et al., arXiv:1909.08053, Figure 3a: GELU between them needs nothing of other parts."""
+    x, first, second = draw(5, 7), draw(9, 7), draw(4, 9)
+    bias, last = draw(9), draw(4)
+    whole = kernels.linear(kernels.gelu(kernels.linear(x, first, bias))[0], second, last)
+    found = [
+        kernels.linear(kernels.gelu(kernels.linear(x, *one))[0], *other)
+        for one, other in zip(
+            slices.columns(first, bias, parts), slices.rows(second, last, parts), strict=True
+        )
+    ]
+    assert slices.summed(found) == pytest.approx(whole, rel=1e-12, abs=1e-13)
+
+
 @pytest.mark.parametrize("parts", PARTS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_updates_of_slices_are_those_of_the_whole_to_the_last_bit(optimizer, parts):

@@ -236,8 +236,16 @@ def test_a_model_that_does_not_fit_the_data_is_refused():
 
 
 def test_a_model_that_cannot_be_trained_is_refused_by_its_layer():
+    said = refused(model="{preset: inception-v3, batch: 4, learning_rate: 0.1}")
+    assert said.count("\n") == 0
+    assert "is an average of padded windows, which cannot be trained yet" in said
+
+
+def test_a_model_without_a_shape_that_reads_larger_samples_is_refused_in_one_line():
     said = refused(model="{preset: resnet-50, batch: 4, learning_rate: 0.1}")
     assert said.count("\n") == 0
+    assert "model.preset: conv1 reads 150,528 numbers of a sample, and regression has 10" in said
+    assert "write mlp, with 'shape: {sizes: [10, ..., 1]}'" in said
 
 
 def test_more_records_than_there_are_is_refused():
