@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -179,7 +180,7 @@ def _clashes(
     ):
         if one and path is not None:
             said = f"{what} shows one comparison, and {study} makes several"
-            problems.append(Problem("", 0, 0, option, said, f"leave {study} or {option} out"))
+            problems.append(Problem("", 0, 0, option, said, _one_of_several(scale, devices, option)))
     if by is not None and by not in ("time", "money"):
         problems.append(Problem("", 0, 0, "--by", f"{by!r} is nothing to measure by", "write time or money"))
     elif by is not None and (study or plot is None):
@@ -187,6 +188,19 @@ def _clashes(
         fix = f"leave {study} or --by out" if study else "add --plot FILE.svg"
         problems.append(Problem("", 0, 0, "--by", said, fix))
     return problems
+
+
+def _one_of_several(scale: str | None, devices: str | None, option: str) -> str:
+    """Return what to write instead: a figure of all, or what *option* says of one."""
+    if devices is not None:
+        from simpar.study.machines import read_names, settings_of
+
+        found = settings_of(next(iter(read_names(devices)), ""))
+        path, value = next(((path, name) for path, name in found.items() if name), ("cluster.device", "v100"))
+    else:
+        axis = (scale or "").partition("=")[0]
+        path, value = f"cluster.{'nodes' if axis == 'nodes' else 'workers'}", "8"
+    return f"write --plot for a figure of all, or --set {shlex.quote(f'{path}={value}')} {option} for one"
 
 
 def _figure_clashes(

@@ -15,7 +15,7 @@ import numpy as np
 from simpar import units
 from simpar.errors import EngineError, FitError, InputError, Problem
 from simpar.program import Program
-from simpar.result import Comparison, Interval, Measured, Row, Window
+from simpar.result import Comparison, Interval, Measured, Row, Window, notebook
 from simpar.result.labels import label
 from simpar.result.rows import INTERVALS
 from simpar.scenario import AnyScenario, Scenario, load
@@ -326,6 +326,21 @@ class Explanation:
     def __repr__(self) -> str:
         """Return what is explained, in one line."""
         return f"<Explanation of {self.row.name!r}: {self.window.label}, {self.step_s * 1e3:.4g} ms>"
+
+    def _repr_html_(self) -> str:
+        """Return the critical path as a small table, as notebooks show it."""
+        path = self.to_dict()["critical_path"]
+        rows = [
+            [
+                one["task"],
+                one["resource"] or "",
+                one["cause"],
+                units.spell(one["end_s"] - one["start_s"], "duration"),
+            ]
+            for one in path
+        ]
+        title = f"{self.row.label}: {self.window.label}, {units.spell(self.step_s, 'duration')}"
+        return notebook.table(title, ["critical path", "on", "cause", "time"], rows, left=3)
 
     @property
     def step_s(self) -> float:

@@ -26,6 +26,21 @@ WRONG = {
         "--scale: 'wrkers' cannot be scaled; did you mean 'workers'?",
     ),
     "no workers": (["--scale", "workers=0:8"], "--scale: 0 is less than 1"),
+    "page of devices": (
+        ["--devices", "v100,h100", "--html", "x.html"],
+        "--html: a report shows one comparison, and --devices makes several; write --plot for a figure of "
+        "all, or --set cluster.device=v100 --html for one",
+    ),
+    "page of instances": (
+        ["--devices", "p4d.24xlarge", "--html", "x.html"],
+        "--html: a report shows one comparison, and --devices makes several; write --plot for a figure of "
+        "all, or --set cluster.instance=p4d.24xlarge --html for one",
+    ),
+    "timeline of a scale": (
+        ["--scale", "nodes=1..4", "--trace", "x.json"],
+        "--trace: a timeline shows one comparison, and --scale makes several; write --plot for a figure of "
+        "all, or --set cluster.nodes=8 --trace for one",
+    ),
     "endless": (["--scale", "workers=1:64:x1"], "--scale: 1:64:x1 never ends"),
     "downwards": (["--scale", "workers=8:1"], "--scale: 8:1 goes down"),
     "no whole number": (["--scale", "workers=1:1e9:1"], "--scale: '1:1e9:1' is not a range of whole numbers"),

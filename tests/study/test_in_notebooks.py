@@ -1,5 +1,6 @@
 """Studies in a notebook: small tables, escaped."""
 
+import simpar
 from simpar.result import Comparison, Row
 from simpar.result.notebook import MOST_ROWS
 from simpar.study.axes import Axis
@@ -80,3 +81,13 @@ def test_a_large_study_says_how_much_is_left_out():
 
     assert shown.count("<tr>") == 1 + MOST_ROWS + 1
     assert '<td colspan="4">and 3 more</td>' in shown
+
+
+def test_an_explanation_shows_its_critical_path(scene):
+    """One device alone, its one layer 1 s forward and 2 s backward, does the work of the one worker."""
+    shown = simpar.explain(scene("single", workers=1), "single")._repr_html_()
+
+    assert "<caption>single: iteration 2, 3 s</caption>" in shown
+    assert shown.count('<th scope="row">') == 2
+    assert '<td>w0</td><td>compute</td><td style="white-space: nowrap">1 s</td>' in shown
+    assert '<td>w0</td><td>compute</td><td style="white-space: nowrap">2 s</td>' in shown
