@@ -216,6 +216,7 @@ def _undisturbed() -> Iterator[None]:
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # which would unblock it, were it to begin below
+    _track_quietly()
     pressed: list[int] = []
     # Blocked, for processes inherit that; and handled, for a thread of NumPy may be given it instead.
     before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
@@ -227,6 +228,21 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if pressed:
         raise KeyboardInterrupt
+
+
+def _track_quietly() -> None:
+    """Start what removes the locks of processes that are killed, so that it does not report on each."""
+    from joblib.externals.loky.backend import resource_tracker
+
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _in_worker(parent: int, number: int, packed: bytes, changes: Mapping[str, Any]) -> Result:
