@@ -31,9 +31,7 @@ Workload = Any
 
 Loss = Callable[[Array, Array], tuple[Array, Array]]
 
-CAN = (
-    "what can be trained: perceptrons (preset: mlp), gpt by its shape with tied: false, resnet, vgg, alexnet"
-)
+CAN = "what can be trained: mlp and cnn by their shape, gpt by its with tied: false, resnet, vgg, alexnet"
 
 
 def model_of(workload: Workload, loss: Loss = kernels.cross_entropy) -> Model:

@@ -8,11 +8,11 @@ holds for all kernels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from array_api_compat import array_namespace
 
-from simpar.execute.kernels import NORM_EPSILON, Array, Gemm, gemm, into
+from simpar.execute.kernels import NORM_EPSILON, Array, Gemm, copied, gemm, into
 
 
 def padded(x: Array, padding: int, value: float = 0.0) -> Array:
@@ -48,7 +48,9 @@ def windows(x: Array, kernel: int, stride: int, padding: int, value: float = 0.0
     return xp.stack([framed[:, :, down, right] for down, right in shifts], axis=2)
 
 
-def from_windows(found: Array, shape: tuple[int, ...], kernel: int, stride: int, padding: int) -> Array:
+def from_windows(
+    found: Array, shape: tuple[int, ...], kernel: int, stride: int, padding: int, out: Array | None = None
+) -> Array:
     """Return images of *shape* in which every pixel is the sum of what windows hold in its place."""
     xp = array_namespace(found)
     samples, channels, height, width = shape
@@ -56,7 +58,7 @@ def from_windows(found: Array, shape: tuple[int, ...], kernel: int, stride: int,
     shifts = _shifts(kernel, stride, found.shape[3], found.shape[4])
     for place, (down, right) in enumerate(shifts):
         total[:, :, down, right] = total[:, :, down, right] + found[:, :, place, :, :]
-    return total[:, :, padding : padding + height, padding : padding + width]
+    return copied(total[:, :, padding : padding + height, padding : padding + width], out)
 
 
 def convolution(
@@ -93,47 +95,63 @@ def convolution_backward(
     padding: int = 0,
     has_bias: bool = True,
     gemm: Gemm = gemm,
+    out: Sequence[Array | None] = (None, None, None),
 ) -> tuple[Array, Array, Array | None]:
-    """Return the gradients of the images (of *shape*), weight and bias of :func:`convolution`."""
+    """Return the gradients of the images (of *shape*), weight and bias of :func:`convolution`.
+
+    They are written into those arrays of *out* that are given, in this order.
+    """
     xp = array_namespace(rows, weight, dy)
     samples, outside, high, wide = dy.shape
     _, inside, kernel, _ = weight.shape
     d = xp.reshape(xp.permute_dims(dy, (0, 2, 3, 1)), (samples * high * wide, outside))
-    dw = xp.reshape(gemm(xp.matrix_transpose(d), rows), weight.shape)
+    flat = None if out[1] is None else xp.reshape(out[1], (outside, -1))
+    product = gemm(xp.matrix_transpose(d), rows, out=flat)
+    dw = xp.reshape(product, weight.shape) if out[1] is None else out[1]
     found = gemm(d, xp.reshape(weight, (outside, -1)))
     found = xp.reshape(found, (samples, high, wide, inside, kernel * kernel))
-    dx = from_windows(xp.permute_dims(found, (0, 3, 4, 1, 2)), shape, kernel, stride, padding)
-    return dx, dw, xp.sum(d, axis=0) if has_bias else None
+    dx = from_windows(xp.permute_dims(found, (0, 3, 4, 1, 2)), shape, kernel, stride, padding, out[0])
+    return dx, dw, into(xp.sum, d, axis=0, out=out[2]) if has_bias else None
 
 
-def max_pool(x: Array, kernel: int, stride: int, padding: int = 0) -> tuple[Array, Array]:
+def max_pool(
+    x: Array, kernel: int, stride: int, padding: int = 0, out: Array | None = None
+) -> tuple[Array, Array]:
     """Return the largest of each window, and which of its pixels that is, the first of equals."""
     xp = array_namespace(x)
     found = windows(x, kernel, stride, padding, -math.inf)
-    return xp.max(found, axis=2), xp.argmax(found, axis=2)
+    return into(xp.max, found, axis=2, out=out), xp.argmax(found, axis=2)
 
 
 def max_pool_backward(
-    shape: tuple[int, ...], which: Array, dy: Array, kernel: int, stride: int, padding: int = 0
+    shape: tuple[int, ...],
+    which: Array,
+    dy: Array,
+    kernel: int,
+    stride: int,
+    padding: int = 0,
+    out: Array | None = None,
 ) -> Array:
     """Return the gradient of the images (of *shape*) of :func:`max_pool`."""
     xp = array_namespace(which, dy)
     places = xp.reshape(xp.arange(kernel * kernel, dtype=which.dtype), (1, 1, -1, 1, 1))
     chosen = xp.astype(which[:, :, None, :, :] == places, dy.dtype)
-    return from_windows(chosen * dy[:, :, None, :, :], shape, kernel, stride, padding)
+    return from_windows(chosen * dy[:, :, None, :, :], shape, kernel, stride, padding, out)
 
 
-def average_pool(x: Array, kernel: int, stride: int) -> Array:
+def average_pool(x: Array, kernel: int, stride: int, out: Array | None = None) -> Array:
     """Return the mean of each window."""
-    return array_namespace(x).mean(windows(x, kernel, stride, 0), axis=2)
+    return into(array_namespace(x).mean, windows(x, kernel, stride, 0), axis=2, out=out)
 
 
-def average_pool_backward(shape: tuple[int, ...], dy: Array, kernel: int, stride: int) -> Array:
+def average_pool_backward(
+    shape: tuple[int, ...], dy: Array, kernel: int, stride: int, out: Array | None = None
+) -> Array:
     """Return the gradient of the images (of *shape*) of :func:`average_pool`."""
     xp = array_namespace(dy)
     samples, channels, high, wide = dy.shape
     each = xp.broadcast_to(dy[:, :, None, :, :] / kernel**2, (samples, channels, kernel**2, high, wide))
-    return from_windows(each, shape, kernel, stride, 0)
+    return from_windows(each, shape, kernel, stride, 0, out)
 
 
 def statistics(x: Array) -> tuple[Array, Array]:
@@ -168,9 +186,13 @@ def batch_norm(
 
 
 def batch_norm_backward(
-    saved: tuple[Array, Array], weight: Array, dy: Array, own: bool = True
+    saved: tuple[Array, Array],
+    weight: Array,
+    dy: Array,
+    own: bool = True,
+    out: Sequence[Array | None] = (None, None, None),
 ) -> tuple[Array, Array, Array]:
-    """Return the gradients of x, weight and bias of :func:`batch_norm`.
+    """Return the gradients of x, weight and bias of :func:`batch_norm`, in *out* where it has arrays.
 
     *own* says whether mean and variance were those of x, and so depend on it.
     """
@@ -182,4 +204,8 @@ def batch_norm_backward(
         mean = xp.mean(d, axis=axes)[None, :, None, None]
         along = normal * xp.mean(d * normal, axis=axes)[None, :, None, None]
         d = d - mean - along
-    return d * scale[None, :, None, None], xp.sum(dy * normal, axis=axes), xp.sum(dy, axis=axes)
+    return (
+        into(xp.multiply, d, scale[None, :, None, None], out=out[0]),
+        into(xp.sum, dy * normal, axis=axes, out=out[1]),
+        into(xp.sum, dy, axis=axes, out=out[2]),
+    )

@@ -2,7 +2,8 @@
 
 Functions take arrays of NumPy, CuPy or any other array-API namespace, and compute in that namespace: one
 code path. Matrix products go through :func:`gemm`, or whatever the caller gives in its place. Where a
-function takes *out*, it writes its result there: in place where the namespace can, else by copying.
+function takes *out*, it writes its result there: in place where the namespace can, else by copying. Such an
+array lies in one piece.
 
 A forward function returns its result and what its backward function needs. Gradients of parameters are
 **summed** over samples, never averaged, so that those of parts of a batch add up to those of the whole.
@@ -42,6 +43,14 @@ def into(function: Callable[..., Array], *arguments: Array, out: Array | None, *
     if is_numpy_namespace(xp) or is_cupy_namespace(xp):
         return function(*arguments, out=out, **how)
     out[...] = function(*arguments, **how)
+    return out
+
+
+def copied(values: Array, out: Array | None) -> Array:
+    """Return *values*, as a copy in *out* where it is given."""
+    if out is None:
+        return values
+    out[...] = values
     return out
 
 
@@ -86,10 +95,10 @@ def relu(x: Array, out: Array | None = None) -> Array:
     return into(xp.maximum, x, xp.zeros((), dtype=x.dtype), out=out)
 
 
-def relu_backward(y: Array, dy: Array) -> Array:
-    """Return the gradient of the input, given the result *y* and its gradient."""
+def relu_backward(y: Array, dy: Array, out: Array | None = None) -> Array:
+    """Return the gradient of the input, given the result *y* and its gradient, which *out* may be."""
     xp = array_namespace(y, dy)
-    return xp.where(y > 0, dy, xp.zeros_like(dy))
+    return copied(xp.where(y > 0, dy, xp.zeros_like(dy)), out)
 
 
 def gelu(x: Array, out: Array | None = None) -> tuple[Array, Array]:
@@ -128,9 +137,13 @@ def layer_norm(
 
 
 def layer_norm_backward(
-    saved: tuple[Array, Array], weight: Array, dy: Array, has_bias: bool = True, out: Array | None = None
+    saved: tuple[Array, Array],
+    weight: Array,
+    dy: Array,
+    has_bias: bool = True,
+    out: Sequence[Array | None] = (None, None, None),
 ) -> tuple[Array, Array, Array | None]:
-    """Return the gradients of x, in *out* where it is given, and of weight and bias of :func:`layer_norm`."""
+    """Return the gradients of x, weight and bias of :func:`layer_norm`, in *out* where it has arrays."""
     normal, scale = saved
     xp = array_namespace(normal, weight, dy)
     d = dy * weight
@@ -138,20 +151,24 @@ def layer_norm_backward(
     along = normal * xp.mean(d * normal, axis=-1, keepdims=True)
     axes = tuple(range(dy.ndim - 1))
     return (
-        into(xp.multiply, scale, d - mean - along, out=out),
-        xp.sum(dy * normal, axis=axes),
-        xp.sum(dy, axis=axes) if has_bias else None,
+        into(xp.multiply, scale, d - mean - along, out=out[0]),
+        into(xp.sum, dy * normal, axis=axes, out=out[1]),
+        into(xp.sum, dy, axis=axes, out=out[2]) if has_bias else None,
     )
 
 
-def embedding(tokens: Array, table: Array) -> Array:
+def embedding(tokens: Array, table: Array, out: Array | None = None) -> Array:
     """Return the rows of *table* (rows, features) that *tokens* (any shape, integers) name."""
     xp = array_namespace(tokens, table)
-    flat = xp.take(table, xp.reshape(tokens, (-1,)), axis=0)
-    return xp.reshape(flat, (*tokens.shape, table.shape[-1]))
+    shape = (*tokens.shape, table.shape[-1])
+    flat = None if out is None else xp.reshape(out, (-1, shape[-1]))
+    found = into(xp.take, table, xp.reshape(tokens, (-1,)), axis=0, out=flat)
+    return xp.reshape(found, shape) if out is None else out
 
 
-def embedding_backward(tokens: Array, rows: int, dy: Array, gemm: Gemm = gemm) -> Array:
+def embedding_backward(
+    tokens: Array, rows: int, dy: Array, gemm: Gemm = gemm, out: Array | None = None
+) -> Array:
     """Return the gradient of a table of *rows* rows: what each row was used for, added up.
 
     As a product with the tokens one-hot, so that the order of additions is fixed and every namespace can.
@@ -159,7 +176,7 @@ def embedding_backward(tokens: Array, rows: int, dy: Array, gemm: Gemm = gemm) -
     xp = array_namespace(tokens, dy)
     flat = xp.reshape(tokens, (-1, 1))
     hot = xp.astype(flat == xp.arange(rows, dtype=tokens.dtype), dy.dtype)
-    return gemm(xp.matrix_transpose(hot), xp.reshape(dy, (-1, dy.shape[-1])))
+    return gemm(xp.matrix_transpose(hot), xp.reshape(dy, (-1, dy.shape[-1])), out=out)
 
 
 # -- attention -------------------------------------------------------------------------------------------
@@ -173,7 +190,7 @@ def softmax(x: Array, out: Array | None = None) -> Array:
 
 
 def attention(
-    qkv: Array, heads: int, kv_heads: int, causal: bool, gemm: Gemm = gemm
+    qkv: Array, heads: int, kv_heads: int, causal: bool, gemm: Gemm = gemm, out: Array | None = None
 ) -> tuple[Array, tuple[Array, Array, Array, Array]]:
     """Return what tokens gather from each other, (samples, tokens, heads x d), and (q, k, v, shares).
 
@@ -201,10 +218,12 @@ def attention(
     shares = softmax(scores)
     gathered = xp.reshape(gemm(shares, v), (samples, heads, tokens, width))
     y = xp.reshape(xp.permute_dims(gathered, (0, 2, 1, 3)), (samples, tokens, heads * width))
-    return y, (q, k, v, shares)
+    return copied(y, out), (q, k, v, shares)
 
 
-def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array, gemm: Gemm = gemm) -> Array:
+def attention_backward(
+    saved: tuple[Array, Array, Array, Array], dy: Array, gemm: Gemm = gemm, out: Array | None = None
+) -> Array:
     """Return the gradient of *qkv* of :func:`attention`."""
     q, k, v, shares = saved
     xp = array_namespace(q, dy)
@@ -218,7 +237,7 @@ def attention_backward(saved: tuple[Array, Array, Array, Array], dy: Array, gemm
     dq = xp.reshape(gemm(ds, k), (samples, heads, tokens, width))
     dk = xp.sum(gemm(xp.matrix_transpose(ds), q), axis=2)
     parts = xp.permute_dims(xp.concat([dq, dk, dv], axis=1), (0, 2, 1, 3))
-    return xp.reshape(parts, (samples, tokens, (heads + 2 * kv_heads) * width))
+    return copied(xp.reshape(parts, (samples, tokens, (heads + 2 * kv_heads) * width)), out)
 
 
 # -- losses ----------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ class ProfileFile(Strict):
 
 
 Sizes = Annotated[tuple[Annotated[int, Whole(1, 10**8)], ...], Field(min_length=1, max_length=1000)]
-"""Features of the layers of a perceptron."""
+"""Features or channels of layers, one after another."""
 
 
 class ShapeSpec(Strict):
@@ -155,14 +155,20 @@ class ShapeSpec(Strict):
     """Experts that each token takes."""
 
     sizes: Sizes | None = None
-    """Features of each layer of an mlp, the first those of the data: [784, 512, 10]."""
+    """Features of each layer of an mlp, the first those of the data, [784, 512, 10]; in a cnn, its last."""
+
+    image: Sizes | None = None
+    """Channels, height and width of what a cnn sees: [3, 32, 32]."""
+
+    channels: Sizes | None = None
+    """Channels of each convolution of a cnn: [32, 64]."""
 
 
 class ModelSpec(Strict):
     """The model: a preset, a family and a shape, a measured profile, or a list of layers."""
 
     preset: Annotated[str, Preset(MODEL_NAMES, "model")] | None = None
-    """A model that simpar knows, or a family of models: gpt, bert, llama, mlp."""
+    """A model that simpar knows, or a family of models: gpt, bert, llama, mlp, cnn."""
 
     shape: ShapeSpec | None = None
     """The numbers that make one model of a family."""

@@ -35,6 +35,7 @@ MODEL_FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bert": (("layers", "hidden", "heads"), ("vocab", "positions", "ffn")),
     "llama": (("layers", "hidden", "heads", "ffn"), ("vocab", "kv_heads", "tied", "experts", "active")),
     "mlp": (("sizes",), ()),
+    "cnn": (("image", "channels", "sizes"), ()),
 }
 """Models that ``model.preset`` takes with a ``model.shape``: the keys that it must and may have."""
 

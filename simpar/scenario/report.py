@@ -44,6 +44,8 @@ EXAMPLES = {
     "speed": "[1.0, 0.5]",
     "shape": "{layers: 24, hidden: 1024, heads: 16}",
     "sizes": "[784, 512, 10]",
+    "image": "[3, 32, 32]",
+    "channels": "[32, 64]",
     "name": "fc",
     "batch": "64",
     "workers": "8",

@@ -21,6 +21,7 @@ _WRITTEN = {
     "bert": EXAMPLES["shape"],
     "llama": "{layers: 32, hidden: 4096, heads: 32, ffn: 11008}",
     "mlp": "{sizes: " + EXAMPLES["sizes"] + "}",
+    "cnn": f"{{image: {EXAMPLES['image']}, channels: {EXAMPLES['channels']}, sizes: [10]}}",
 }
 """A right shape of each family."""
 
@@ -41,6 +42,10 @@ def check_shape(model: dict[str, Any], report: Report) -> None:
         report.add(_HERE, said, f"write 'preset:' with one of: {families}", key=True)
         return
     _check_keys(preset, shape, report)
+    if preset == "mlp":
+        _check_sizes(shape, report)
+    if preset == "cnn":
+        _check_image(shape, report)
     _check_numbers(shape, report)
 
 
@@ -58,6 +63,30 @@ def _check_keys(family: str, shape: dict[str, Any], report: Report) -> None:
             report.add((*_HERE, key), f"{family} takes no {key!r}", f"it takes: {takes}", key=True)
 
 
+def _check_sizes(shape: dict[str, Any], report: Report) -> None:
+    """Note a perceptron without a layer."""
+    sizes = shape.get("sizes")
+    if isinstance(sizes, list) and len(sizes) == 1 and report.clean((*_HERE, "sizes")):
+        said = "one size makes no layer: the first is the data's"
+        report.add((*_HERE, "sizes"), said, f"write 'sizes: {EXAMPLES['sizes']}'")
+
+
+def _check_image(shape: dict[str, Any], report: Report) -> None:
+    """Note an image that is none, or one that is too small for so many convolutions."""
+    image, channels = shape.get("image"), shape.get("channels")
+    if not isinstance(image, list) or not report.clean((*_HERE, "image")):
+        return
+    if len(image) != 3:
+        said = f"{len(image)} numbers are not channels, height and width"
+        report.add((*_HERE, "image"), said, f"write 'image: {EXAMPLES['image']}'")
+    elif isinstance(channels, list) and report.clean((*_HERE, "channels")):
+        halvings = min(image[1:]).bit_length() - 1
+        if len(channels) > halvings:
+            said = f"{len(channels)} convolutions each halve an image of {image[1]} x {image[2]} pixels"
+            fix = f"write {halvings} or fewer" if halvings else "give a larger image, or take an mlp"
+            report.add((*_HERE, "channels"), said, fix)
+
+
 def _check_numbers(shape: dict[str, Any], report: Report) -> None:
     """Note numbers that contradict each other."""
 
@@ -65,10 +94,6 @@ def _check_numbers(shape: dict[str, Any], report: Report) -> None:
         value = shape.get(key, 0)
         return value if isinstance(value, int) and report.clean((*_HERE, key)) else 0
 
-    sizes = shape.get("sizes")
-    if isinstance(sizes, list) and len(sizes) == 1 and report.clean((*_HERE, "sizes")):
-        said = "one size makes no layer: the first is the data's"
-        report.add((*_HERE, "sizes"), said, f"write 'sizes: {EXAMPLES['sizes']}'")
     hidden, heads, kv_heads = number("hidden"), number("heads"), number("kv_heads")
     if hidden and heads and hidden % heads:
         said = f"{hidden} features do not divide by {heads} heads"

@@ -139,7 +139,10 @@ def _misfits(setting: Setting, model: Model, data: DataSet) -> list[Problem]:
     elif data.features is not None and reads != data.features:
         other = "tokens" if reads is None else f"{reads} numbers"
         said = f"{first.name} reads {other} of a sample, and {data.name} has {data.features} numbers"
-        wrong("model.shape", said, f"write sizes: [{data.features}, ..., {data.outputs}]")
+        fix = f"sizes: [{data.features}, ..., {data.outputs}]"
+        if scenario.model.preset == "cnn":
+            fix = f"an image of {data.features} numbers in all"
+        wrong("model.shape", said, f"write {fix}")
     if makes != data.outputs:
         what = "figures" if data.targets.dtype.kind == "f" else "classes"
         fix = "sizes that end with" if data.features is not None else "vocab:"

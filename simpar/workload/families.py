@@ -1,4 +1,4 @@
-"""Models of a family, by their shape: any GPT, BERT, Llama, Mixtral or perceptron.
+"""Models of a family, by their shape: any GPT, BERT, Llama, Mixtral, perceptron or small convolutional net.
 
 A family has the blocks of one architecture and leaves the numbers open. Which numbers it takes stands in
 ``MODEL_FAMILIES`` of :mod:`simpar.scenario.presets`; here are their defaults and what they make.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from simpar.workload.layers import Layer
 from simpar.workload.presets import MODELS, ModelPreset
 from simpar.workload.presets_transformer import Shape, bert, gpt, llama
-from simpar.workload.presets_vision import mlp
+from simpar.workload.presets_vision import cnn, mlp
 
 if TYPE_CHECKING:
     from simpar.scenario.model import ModelSpec
@@ -59,6 +59,10 @@ def _mlp(numbers: Numbers) -> Callable[..., tuple[Layer, ...]]:
     return partial(mlp, numbers["sizes"])
 
 
+def _cnn(numbers: Numbers) -> Callable[..., tuple[Layer, ...]]:
+    return partial(cnn, numbers["image"], numbers["channels"], numbers["sizes"])
+
+
 FAMILIES: dict[str, Family] = {
     "gpt": Family(
         "GPT",
@@ -79,6 +83,9 @@ FAMILIES: dict[str, Family] = {
         _llama,
     ),
     "mlp": Family("MLP", "fully connected layers, one after another", {}, _mlp),
+    "cnn": Family(
+        "CNN", "3x3 convolutions, each pooled, and fully connected layers, as VGG has them", {}, _cnn
+    ),
 }
 """Families by the name that ``model.preset`` takes."""
 
@@ -95,9 +102,10 @@ def of_shape(family: str, shape: Numbers) -> ModelPreset:
     """
     found = FAMILIES[family]
     numbers = {**found.defaults, **shape}
-    if family == "mlp":
-        sizes = "-".join(map(str, numbers["sizes"]))
-        return ModelPreset(f"{found.name} ({sizes})", "samples", found.build(numbers), found.source)
+    if family in ("mlp", "cnn"):
+        sizes = "-".join(map(str, (*numbers.get("channels", ()), *numbers["sizes"])))
+        unit = "images" if family == "cnn" else "samples"
+        return ModelPreset(f"{found.name} ({sizes})", unit, found.build(numbers), found.source)
     name = f"{found.name} ({numbers['layers']} layers of {numbers['hidden']})"
     positions = numbers.get("positions")
     seq = positions or LLAMA_SEQ

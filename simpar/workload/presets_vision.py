@@ -2,7 +2,8 @@
 
 Layer and tensor names are those of torchvision for ResNet, those of the paper for VGG and AlexNet. Dropout
 is left out: it has no parameters, and its mask is small beside the activations. A plain perceptron,
-:func:`mlp`, stands at the end; Inception has a module of its own.
+:func:`mlp`, and a small net for images of any size, :func:`cnn`, stand at the end; Inception has a module of
+its own.
 """
 
 from __future__ import annotations
@@ -157,5 +158,32 @@ def mlp(sizes: Sequence[int], dtype_bytes: int) -> tuple[Layer, ...]:
     net = Builder(dtype_bytes)
     x = net.data(sizes[0])
     for i, features in enumerate(sizes[1:], start=1):
+        x = net.linear(f"fc{i}", x, features)
+    return net.layers()
+
+
+def cnn(
+    image: Sequence[int], channels: Sequence[int], sizes: Sequence[int], dtype_bytes: int
+) -> tuple[Layer, ...]:
+    """Return the layers of a small net: 3x3 convolutions, each pooled to half, then linear layers.
+
+    Args:
+        image: channels, height and width of the data.
+        channels: what each convolution makes.
+        sizes: features of each linear layer, the last those of the result.
+        dtype_bytes: bytes of one element of an activation.
+
+    Raises:
+        ValueError: the image is not three numbers above 0, or too small to be halved so often.
+    """
+    if len(image) != 3 or min(image) < 1 or min(image[1:]) >> len(channels) < 1:
+        raise ValueError(f"{list(image)} is no image that can be halved {len(channels)} times")
+    net = Builder(dtype_bytes)
+    x = net.data(*image)
+    for i, features in enumerate(channels, start=1):
+        x = net.conv(f"conv{i}", x, features, kernel=3, padding=1, bias=True)
+        x = net.pool(f"pool{i}", x, kernel=2, stride=2)
+    x = net.flatten(x)
+    for i, features in enumerate(sizes, start=1):
         x = net.linear(f"fc{i}", x, features)
     return net.layers()

@@ -126,8 +126,11 @@ WRITERS = {
     "softmax": (lambda x, dy, w, out: kernels.softmax(x, out=out)),
     "layer_norm": (lambda x, dy, w, out: kernels.layer_norm(x, w, w, out=out)[0]),
     "layer_norm_backward": (
-        lambda x, dy, w, out: kernels.layer_norm_backward(kernels.layer_norm(x, w, w)[1], w, dy, out=out)[0]
+        lambda x, dy, w, out: kernels.layer_norm_backward(
+            kernels.layer_norm(x, w, w)[1], w, dy, out=(out, None, None)
+        )[0]
     ),
+    "relu_backward": (lambda x, dy, w, out: kernels.relu_backward(kernels.relu(x), dy, out=out)),
     "squared_error": (lambda x, dy, w, out: kernels.squared_error(x, dy, out=out)[1]),
     "linear_backward": (
         lambda x, dy, w, out: kernels.linear_backward(x, x[:4, :], dy, out=(out, None, None))[0]
@@ -146,6 +149,51 @@ def test_what_is_written_into_an_array_is_what_a_new_one_would_hold(xp, name):
     assert WRITERS[name](x, dy, w, out) is out
     assert np.array_equal(plain(out), plain(new))
     assert new is not out
+
+
+def blank(xp, *arrays):
+    """Return an array of zeros for each of *arrays*, and as large."""
+    return tuple(xp.zeros(one.shape, dtype=one.dtype) for one in arrays)
+
+
+def test_all_gradients_of_a_kernel_are_written_where_the_caller_wants_them(xp):
+    """Of layer norm, batch norm and convolution: those of x, weight and bias."""
+    x, w, b = (xp.asarray(one) for one in (draw(2, 3, 4, 4), draw(4), draw(4, seed=1)))
+    scale, shift, filters, bias = (xp.asarray(one) for one in (draw(3), draw(3), draw(5, 3, 3, 3), draw(5)))
+    y, rows = conv.convolution(x, filters, bias)
+    saved, normal = kernels.layer_norm(x, w, b)[1], conv.batch_norm(x, scale, shift)[1]
+    for backward, like in (
+        (lambda out: kernels.layer_norm_backward(saved, w, x, out=out), (x, w, b)),
+        (lambda out: conv.batch_norm_backward(normal, scale, x, out=out), (x, scale, shift)),
+        (lambda out: conv.convolution_backward(x.shape, rows, filters, y, out=out), (x, filters, bias)),
+    ):
+        out = blank(xp, *like)
+        for given, found, new in zip(out, backward(out), backward((None, None, None)), strict=True):
+            assert found is given
+            assert np.array_equal(plain(given), plain(new))
+            assert plain(given).any()
+
+
+def test_attention_embeddings_and_poolings_write_where_the_caller_wants_them(xp):
+    qkv, table, x = (xp.asarray(one) for one in (draw(2, 3, 8), draw(7, 4), draw(2, 3, 4, 4)))
+    tokens = xp.asarray([[0, 6, 2], [2, 2, 5]])
+    y, saved = kernels.attention(qkv, 2, 1, True)
+    pooled, which = conv.max_pool(x, 2, 2)
+    rows = kernels.embedding(tokens, table)
+    for write, like in (
+        (lambda out: kernels.attention(qkv, 2, 1, True, out=out)[0], y),
+        (lambda out: kernels.attention_backward(saved, y, out=out), qkv),
+        (lambda out: kernels.embedding(tokens, table, out=out), rows),
+        (lambda out: kernels.embedding_backward(tokens, 7, rows, out=out), table),
+        (lambda out: conv.max_pool(x, 2, 2, out=out)[0], pooled),
+        (lambda out: conv.max_pool_backward(x.shape, which, pooled, 2, 2, out=out), x),
+        (lambda out: conv.average_pool(x, 2, 2, out=out), pooled),
+        (lambda out: conv.average_pool_backward(x.shape, pooled, 2, 2, out=out), x),
+    ):
+        (out,) = blank(xp, like)
+        assert write(out) is out
+        assert np.array_equal(plain(out), plain(write(None)))
+        assert plain(out).any()
 
 
 def test_gradients_of_parameters_and_of_scores_are_written_where_the_caller_wants_them(xp):

@@ -50,6 +50,25 @@ def problems(tmp_path):
         ("preset: mlp, shape: {}", "model.shape", "mlp needs 'sizes'", "[784, 512, 10]"),
         ("preset: mlp, shape: {sizes: [7]}", "model.shape.sizes", "makes no layer", "[784, 512, 10]"),
         ("preset: mlp, shape: {sizes: []}", "model.shape.sizes", "is empty", "[784, 512, 10]"),
+        ("preset: cnn, shape: {sizes: [10]}", "model.shape", "needs 'image' and 'channels'", "[3, 32, 32]"),
+        (
+            "preset: cnn, shape: {image: [8, 8], channels: [4], sizes: [10]}",
+            "model.shape.image",
+            "2 numbers are not channels, height and width",
+            "[3, 32, 32]",
+        ),
+        (
+            "preset: cnn, shape: {image: [1, 8, 9], channels: [4, 4, 4, 4], sizes: [10]}",
+            "model.shape.channels",
+            "4 convolutions each halve an image of 8 x 9 pixels",
+            "write 3 or fewer",
+        ),
+        (
+            "preset: mlp, shape: {image: [1, 8, 8], sizes: [64, 10]}",
+            "model.shape.image",
+            "mlp takes no 'image'",
+            "it takes: sizes",
+        ),
         (
             "preset: llama, shape: {layers: 2, hidden: 64, heads: 8, ffn: 96, positions: 9}",
             "model.shape.positions",

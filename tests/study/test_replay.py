@@ -69,6 +69,17 @@ def test_synchronous_training_reads_digits_on_four_devices(digits, name):
     assert row.staleness is None
 
 
+CNN = "{image: [1, 8, 8], channels: [8, 16], sizes: [10]}"
+
+
+def test_a_convolutional_net_learns_to_read_digits_however_it_is_cut(digits):
+    net = f"{{preset: cnn, shape: {CNN}, batch: 8, optimizer: sgd, learning_rate: 0.2}}"
+    rows = digits("ps-sync", "pipeline", cluster__workers=4, run__epochs=10, model=net)
+    assert rows["ps-sync"].accuracy >= 0.95
+    for one, other in zip(rows["ps-sync"].points, rows["pipeline"].points, strict=True):
+        assert one.loss == pytest.approx(other.loss, rel=1e-3)
+
+
 def test_synchronous_strategies_differ_in_time_only(digits):
     rows = digits("ps-sync", "allreduce", "pipeline", cluster__workers=4).rows
     for row in rows[1:]:
@@ -246,6 +257,13 @@ def test_a_model_without_a_shape_that_reads_larger_samples_is_refused_in_one_lin
     assert said.count("\n") == 0
     assert "model.preset: conv1 reads 150,528 numbers of a sample, and regression has 10" in said
     assert "write mlp, with 'shape: {sizes: [10, ..., 1]}'" in said
+
+
+def test_an_image_of_another_size_is_refused():
+    shape = "{image: [1, 3, 3], channels: [2], sizes: [1]}"
+    said = refused(model=f"{{preset: cnn, shape: {shape}, batch: 4, learning_rate: 0.1}}")
+    assert "model.shape: conv1 reads 9 numbers of a sample, and regression has 10 numbers" in said
+    assert "write an image of 10 numbers in all" in said
 
 
 def test_more_records_than_there_are_is_refused():

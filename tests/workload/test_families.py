@@ -6,6 +6,7 @@ from simpar.scenario.model import ShapeSpec
 from simpar.scenario.presets import MODEL_FAMILIES
 from simpar.workload.families import FAMILIES, of_shape
 from simpar.workload.presets import MODELS
+from simpar.workload.presets_vision import cnn
 
 
 def parameters(family, **shape):
@@ -76,6 +77,19 @@ def test_a_preset_is_its_family_with_its_numbers(family, preset, shape):
     assert of_shape(family, shape).longest == MODELS[preset].longest
 
 
+def test_a_small_convolutional_net_by_hand():
+    """Of 8 x 8 pixels, halved twice: 16 (9 + 1), 32 (9 x 16 + 1), 32 x 2 x 2 + 1 for each of 10."""
+    net = of_shape("cnn", {"image": [1, 8, 8], "channels": [16, 32], "sizes": [10]})
+    layers = net.layers(4)
+    assert net.name == "CNN (16-32-10)"
+    assert [layer.name for layer in layers] == ["conv1", "pool1", "conv2", "pool2", "fc1"]
+    assert [layer.parameters for layer in layers] == [160, 0, 4640, 0, 1290]
+    macs = [64 * 9 * 16, 0, 16 * 9 * 16 * 32, 0, 128 * 10]
+    assert [layer.forward_flops for layer in layers] == [2 * one for one in macs]
+    with pytest.raises(ValueError, match="can be halved 4 times"):
+        cnn((1, 8, 8), (1, 2, 3, 4), (10,), 4)
+
+
 def test_mixtral_has_its_published_46_7_billion_parameters_and_12_9_active():
     """Jiang et al., arXiv:2401.04088: '47B parameters', '13B active'; mistral.ai: 46.7B and 12.9B."""
     shape = {"layers": 32, "hidden": 4096, "heads": 32, "kv_heads": 8, "ffn": 14_336}
@@ -101,7 +115,7 @@ def test_an_untied_head_has_a_table_of_its_own():
 def test_every_family_takes_the_keys_that_it_says():
     assert list(FAMILIES) == list(MODEL_FAMILIES)
     example = {"layers": 2, "hidden": 64, "heads": 8, "vocab": 100, "positions": 32, "ffn": 96, "kv_heads": 4}
-    example |= {"tied": True, "experts": 4, "active": 2, "sizes": [4, 2]}
+    example |= {"tied": True, "experts": 4, "active": 2, "sizes": [4, 2], "image": [1, 8, 8], "channels": [4]}
     assert set(example) == set(ShapeSpec.model_fields)
     for name, (needed, optional) in MODEL_FAMILIES.items():
         for keys in (needed, (*needed, *optional)):
