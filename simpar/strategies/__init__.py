@@ -37,13 +37,21 @@ LEAST_TASKS: dict[str, Callable[[Setting], int]] = {
 """How many tasks an iteration has at least, for kinds that can have millions: so that these are not written
 down, which takes long, only to be refused."""
 
-MOST_INSTANCES = 5_000_000
-"""Task instances beyond which a run would take hours and more memory than a laptop has."""
+MOST_INSTANCES = 20_000_000
+"""Task instances beyond which a run and its figures would take minutes, and more memory than a laptop has."""
+
+MOST_BY_REFERENCE = 5_000_000
+"""The same for the reference engine, which needs some 10 us for each."""
 
 MOST_FOLDED = 50_000_000_000
 """Messages of rings that are not written out, beyond which a run would take minutes."""
 
-__all__ = ["KINDS", "MOST_INSTANCES", "Setting", "compile", "nominal", "prepare"]
+__all__ = ["KINDS", "Setting", "compile", "most_instances", "nominal", "prepare"]
+
+
+def most_instances(scenario: Scenario) -> int:
+    """Return how many task instances one comparison of *scenario* may have."""
+    return MOST_BY_REFERENCE if scenario.run.engine == "reference" else MOST_INSTANCES
 
 
 def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
@@ -79,13 +87,14 @@ def nominal(setting: Setting) -> Program:
         InputError: what the scenario asks for is impossible; every problem has its place in the file.
     """
     scenario = setting.scenario
+    most = most_instances(scenario)
     where = f"strategies[{setting.strategy.index}]"
     fewer = "fewer workers or servers, speeds more alike, no overlap, or run.collectives: closed_form"
 
     def refuse_many(tasks: int, iterations: int, least: str = "") -> None:
-        if tasks * iterations > MOST_INSTANCES:
+        if tasks * iterations > most:
             said = f"{least}{tasks:,} tasks x {iterations:,} iterations are too many to simulate"
-            fix = f"at most {MOST_INSTANCES:,}: fewer run.steps, {fewer}"
+            fix = f"at most {most:,}: fewer run.steps, {fewer}"
             raise InputError([scenario.problem(where, said, fix)])
 
     if setting.strategy.kind in LEAST_TASKS:

@@ -18,7 +18,7 @@ from simpar.program import Program
 from simpar.result import Bottleneck, Measured, Suggestion
 from simpar.scenario import NetworkSpec, Scenario, Strategy
 from simpar.simulate import Progress, simulate
-from simpar.strategies import KINDS, Setting, prepare
+from simpar.strategies import KINDS, LEAST_TASKS, Setting, prepare
 from simpar.strategies.data import STORE
 from simpar.strategies.variation import is_random, vary
 
@@ -34,8 +34,18 @@ PACE = 0.8
 TRIAL_WARMUP, TRIAL_STEPS = 1, 3
 """Iterations of a trial; where steps are not alike, asynchronous or drawn, it has its full length."""
 
-MOST_TRIED = 20_000
-"""Task instances that any trial may have; in a larger run, half as many as it has itself."""
+MOST_TRIED = 250_000
+"""Task instances that any trial may have, less than half a second's worth; in a larger run, half as many as
+it has itself."""
+
+MOST_BY_REFERENCE = 20_000
+"""The same for the reference engine."""
+
+FOLDED = 100
+"""Messages of rings that take as long as one task instance."""
+
+MOST_TRIALS = 3
+"""Trials so large that are tried for one strategy, or more of smaller ones."""
 
 CAUSE_OF_PART = {
     "exposed_comm_s": "network",
@@ -126,18 +136,21 @@ def _suggest(
 ) -> tuple[Suggestion | None, bool]:
     """Return the first candidate that helps, and whether one was too large to try."""
     skipped = False
-    most = max(MOST_TRIED, len(measured.trace) // 2)
+    any_run = MOST_BY_REFERENCE if measured.trace.engine == "reference" else MOST_TRIED
+    most = max(any_run, len(measured.trace) // 2)
+    left = MOST_TRIALS * most
     for path, value in _candidates(setting, measured.program, cause):
         try:
             replication = measured.program.meta.get("replication", 0)
-            step_s, samples_per_s = _trial(setting, path, value, most, progress, replication)
+            found = _trial(setting, path, value, min(most, left), progress, replication)
         except _TooLargeError:
             skipped = True
             continue
         except SimparError:  # not possible here: too many stages, say, or too little memory
             continue
-        if samples_per_s > (1 + WORTHWHILE) * measured.samples_per_s and step_s < measured.step_s:
-            return Suggestion(path, value, step_s), skipped
+        left -= size(found.program)
+        if found.samples_per_s > (1 + WORTHWHILE) * measured.samples_per_s and found.step_s < measured.step_s:
+            return Suggestion(path, value, found.step_s), skipped
     return None, skipped
 
 
@@ -228,8 +241,8 @@ def changed(scenario: Scenario, strategy: Strategy, path: str, value: Any) -> tu
 
 def _trial(
     setting: Setting, path: str, value: Any, most: int, progress: Progress | None, replication: int
-) -> tuple[float, float]:
-    """Return (step, samples per second) with one setting changed, and the draws of the same replication.
+) -> Measured:
+    """Return the figures with one setting changed, and the draws of the same replication.
 
     Raises:
         _TooLargeError: it would have more than *most* task instances.
@@ -240,24 +253,29 @@ def _trial(
         run = scenario.run.model_copy(update={"warmup": TRIAL_WARMUP, "steps": TRIAL_STEPS})
         scenario = replace(scenario, run=run)
     trial = prepare(scenario, strategy)
-    if least_messages(trial) * (TRIAL_WARMUP + TRIAL_STEPS) > most:
-        raise _TooLargeError
-    program = KINDS[strategy.kind](trial)
-    if len(program) * program.iterations > most:
+    program = written_down(trial, most)
+    if program is None:
         raise _TooLargeError
     limit = trial.cluster.device.memory_bytes
     if limit is not None and program.meta["memory_bytes"] > limit:
         raise FitError(f"{path}={value} does not fit in memory")
-    varied = vary(program, trial, replication)
-    measured = Measured(simulate(varied, scenario.run.engine, progress))
-    return measured.step_s, measured.samples_per_s
+    measured = Measured(simulate(vary(program, trial, replication), scenario.run.engine, progress))
+    measured.until_s  # noqa: B018  # whether there is a step to measure at all
+    return measured
 
 
-def least_messages(setting: Setting) -> int:
-    """Return how many messages an iteration has at least, before its program is written down."""
-    options, workers = setting.strategy.options, setting.cluster.workers
-    servers = getattr(options, "servers", 1)
-    messages = workers * (workers if setting.strategy.kind == "allreduce" else servers)
-    if getattr(options, "overlap", False) and hasattr(options, "servers"):
-        messages *= sum(len(layer.tensors) for layer in setting.workload.layers)
-    return messages
+def written_down(setting: Setting, most: int) -> Program | None:
+    """Return the program of a trial; None, and soon, where it has more than *most* task instances.
+
+    So many messages of a ring that is written down once count as one, as they take no longer.
+    """
+    kind = setting.strategy.kind
+    if kind in LEAST_TASKS and LEAST_TASKS[kind](setting) * setting.iterations > most:
+        return None
+    program = KINDS[kind](setting)
+    return program if size(program) <= most else None
+
+
+def size(program: Program) -> int:
+    """Return how many task instances a run of *program* counts as."""
+    return (len(program) + program.folded // FOLDED) * program.iterations

@@ -20,7 +20,7 @@ from simpar.strategies import Setting, prepare
 from simpar.strategies.common import batch_seconds, fastest
 from simpar.strategies.variation import expected_compute
 from simpar.study.advice import changed
-from simpar.study.trials import MOST_INSTANCES, Report, TooLargeError, Trials
+from simpar.study.trials import Report, TooLargeError, Trials
 
 RANGE = 100.0
 """Bandwidths up to so many times the scenario's, and down to as small a part of it, are tried."""
@@ -84,7 +84,7 @@ def break_even(
     others = [one for one in setting.scenario.strategies if one.name != setting.strategy.name]
     if rate is None or not others:
         return None, "there is no network" if rate is None else "there is no other strategy"
-    trials = Trials(measured, EXPECTED * (1 + len(others)), progress, short=True, most=2 * MOST_INSTANCES)
+    trials = Trials(measured, EXPECTED * (1 + len(others)), progress, short=True, share=2.0)
 
     def gap(factor: float, rivals: list[Strategy]) -> tuple[float, str]:
         """Return the logarithm of its time over that of the best of the others, and the name of that."""

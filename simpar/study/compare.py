@@ -20,7 +20,7 @@ from simpar.result.labels import label
 from simpar.result.rows import INTERVALS
 from simpar.scenario import AnyScenario, Scenario, load
 from simpar.simulate import simulate
-from simpar.strategies import MOST_INSTANCES, Setting, nominal, prepare
+from simpar.strategies import Setting, most_instances, nominal, prepare
 from simpar.strategies.common import batch_seconds, fastest
 from simpar.strategies.variation import expected_compute, is_random, replications, vary
 from simpar.study import money, notes
@@ -31,8 +31,9 @@ from simpar.trace import Segment
 MOST_DOUBLED = 3
 """Times that the steps of an asynchronous run are doubled where its draws leave nothing to measure."""
 
-MOST_SIMULATED = 20_000_000
-"""Task instances of all strategies and all replications together."""
+REPLICATED = 4
+"""Times as many task instances as of one run that all replications together may have: no trace of theirs is
+kept."""
 
 Progress = Callable[[str, int, int, int, int], None]
 """Called with (strategy, its number from 1, strategies in all, instances done, instances in all)."""
@@ -59,21 +60,22 @@ def compile_all(scenario: Scenario) -> list[tuple[Setting, Program]]:
     """
     compiled: list[tuple[Setting, Program]] = []
     problems: list[Problem] = []
-    instances, runs = 0, replications(scenario)
+    instances, runs, most = 0, replications(scenario), most_instances(scenario)
     for strategy in scenario.strategies:
         try:
             setting = prepare(scenario, strategy)
             program = nominal(setting)
             compiled.append((setting, program))
             instances += len(program) * program.iterations
-            if instances * runs > MOST_SIMULATED:
+            if instances * runs > REPLICATED * most:
                 said = f"up to here there are {instances:,} task instances in each of {runs:,} runs"
-                fix = f"at most {MOST_SIMULATED:,} in all: fewer variation.replications, strategies or steps"
+                allowed = f"at most {REPLICATED * most:,} in all"
+                fix = f"{allowed}: fewer variation.replications, strategies or steps"
                 problems.append(scenario.problem(f"strategies[{strategy.index}]", said, fix))
                 break
-            if instances > MOST_INSTANCES:
+            if instances > most:
                 said = f"all strategies up to here have {instances:,} task instances"
-                fix = f"at most {MOST_INSTANCES:,} in one comparison: fewer strategies, steps or workers"
+                fix = f"at most {most:,} in one comparison: fewer strategies, steps or workers"
                 problems.append(scenario.problem(f"strategies[{strategy.index}]", said, fix))
                 break
         except InputError as error:

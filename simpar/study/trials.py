@@ -12,14 +12,17 @@ from dataclasses import replace
 
 from simpar.errors import FitError, SimparError
 from simpar.result import Measured
-from simpar.scenario import AllreduceOptions, RunSpec
+from simpar.scenario import RunSpec
 from simpar.simulate import simulate
-from simpar.strategies import KINDS, Setting
+from simpar.strategies import Setting
 from simpar.strategies.variation import is_random, vary
-from simpar.study.advice import TRIAL_STEPS, TRIAL_WARMUP, least_messages
+from simpar.study.advice import TRIAL_STEPS, TRIAL_WARMUP, size, written_down
 
-MOST_INSTANCES = 120_000
-"""Task instances that the trials of one question may have together."""
+MOST_INSTANCES = 1_000_000
+"""Task instances that the trials of one question may have together: a second's worth."""
+
+MOST_BY_REFERENCE = 120_000
+"""The same for the reference engine."""
 
 Report = Callable[[str, int, int, int, int], None]
 """Called with (what is tried, its number from 1, trials expected, instances done, instances in all)."""
@@ -27,6 +30,11 @@ Report = Callable[[str, int, int, int, int], None]
 
 class TooLargeError(SimparError):
     """The budget of a question is spent."""
+
+
+def most_instances(measured: Measured) -> int:
+    """Return how many task instances the trials of one question about a run may have together."""
+    return MOST_BY_REFERENCE if measured.trace.engine == "reference" else MOST_INSTANCES
 
 
 class Trials:
@@ -39,21 +47,22 @@ class Trials:
         progress: Report | None = None,
         *,
         short: bool = False,
-        most: int = MOST_INSTANCES,
+        share: float = 1.0,
     ) -> None:
         """Take the run that is asked about.
 
         Args:
             measured: its draws and its length are those of every trial.
             expected: trials that the question takes, or a little more.
-            most: task instances of all trials together.
+            share: of the task instances that all trials of a question may have together, what this one may.
             short: simulate only a few steps where they are alike, even if there is time for all.
         """
         program = measured.program
+        most = int(share * most_instances(measured))
         self.replication: int = program.meta.get("replication", 0)
         self.warmup, self.steps = measured.warmup, program.iterations - measured.warmup
         self.left = most
-        self.short = short or expected * len(measured.trace) > most
+        self.short = short or expected * size(program) > most
         self._expected, self._progress, self._number = expected, progress, 0
 
     def run(self, setting: Setting, said: str) -> Measured:
@@ -66,19 +75,15 @@ class Trials:
         warmup, steps = self.warmup, self.steps
         if self.short and steps_alike(setting):
             warmup, steps = min(warmup, TRIAL_WARMUP), min(steps, TRIAL_STEPS)
-        iterations = warmup + steps
         run: RunSpec = setting.scenario.run.model_copy(update={"warmup": warmup, "steps": steps})
         setting = replace(setting, scenario=replace(setting.scenario, run=run))
-        if _least_tasks(setting) * iterations > self.left:
-            raise TooLargeError("too much to simulate")
-        program = KINDS[setting.strategy.kind](setting)
-        instances = len(program) * iterations
-        if instances > self.left:
+        program = written_down(setting, self.left)
+        if program is None:
             raise TooLargeError("too much to simulate")
         limit = setting.cluster.device.memory_bytes
         if limit is not None and program.meta["memory_bytes"] > limit:
             raise FitError(f"{said} does not fit in memory")
-        self.left -= instances
+        self.left -= size(program)
         self._number += 1
         number, expected = self._number, max(self._expected, self._number)
 
@@ -96,13 +101,3 @@ def steps_alike(setting: Setting) -> bool:
     asynchronous = setting.strategy.kind in ("ps-async", "ps-ssp")
     has_store = setting.scenario.data.store_bandwidth is not None  # no later batch holds up the last steps
     return not (asynchronous or has_store or is_random(setting.scenario))
-
-
-def _least_tasks(setting: Setting) -> int:
-    """Return how many tasks an iteration has at least, before its program is written down."""
-    options, workers = setting.strategy.options, setting.cluster.workers
-    if isinstance(options, AllreduceOptions):
-        by_message = setting.scenario.run.collectives == "messages"
-        return workers * (workers if by_message and options.algorithm in ("ring", "direct") else 1)
-    merged = setting.cluster.devices_per_node if getattr(options, "local_merge", False) else 1
-    return least_messages(setting) // merged

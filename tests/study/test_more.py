@@ -114,7 +114,7 @@ def test_loads_are_bytes_a_step_and_parameters_lie_on_servers(look):
 
 
 def test_what_is_too_much_to_simulate_is_left_open_and_said(look, monkeypatch):
-    monkeypatch.setattr(trials.Trials.__init__, "__kwdefaults__", {"short": False, "most": 10})
+    monkeypatch.setattr(trials, "MOST_INSTANCES", 10)
     found = look({"ps-sync": {"servers": 2}}, "ps-async", workers=4, latency=0.1)
     assert found.helps == []
     assert "network.bandwidth" in found.not_tried
@@ -131,7 +131,7 @@ def test_where_only_a_few_steps_are_simulated_the_answer_is_the_same(look, monke
     """All steps are alike: 4 iterations say what 6 do."""
     whole = look({"ps-sync": {"servers": 2}}, workers=4, latency=0.1)
     instances = len(whole.explanation.row.measured.trace)
-    monkeypatch.setattr(trials.Trials.__init__, "__kwdefaults__", {"short": False, "most": 6 * instances - 1})
+    monkeypatch.setattr(trials, "MOST_INSTANCES", 6 * instances - 1)
     few = look({"ps-sync": {"servers": 2}}, workers=4, latency=0.1)
     assert len(few.helps) == 5
     for one, other in zip(few.helps, whole.helps, strict=True):
