@@ -52,7 +52,7 @@ def more(found: More) -> str:
     assert measured is not None
     blocks = [[explanation(found.explanation)], _causes(found)]
     if found.loads:
-        blocks.append(_loads(found))
+        blocks += [_loads(found), _traffic(found)]
     blocks += [_helps(found), _verdicts(found)]
     return "\n\n".join("\n".join(lines) for lines in blocks)
 
@@ -150,6 +150,33 @@ def _loads(found: More) -> list[str]:
         holders = _together([f"ps{server}" for server in range(len(held))])
         hold = "holds" if len(held) == 1 else "hold"
         lines.append(f"  {holders} {hold} {_between(sorted(held))} of parameters{each}")
+    return lines
+
+
+def _traffic(found: More) -> list[str]:
+    """Return what all messages together carry, a step and an epoch."""
+    spans = [found.traffic] if found.epoch is None else [found.traffic, found.epoch]
+    carried: list[tuple[str, list[float | None]]] = [
+        ("parameters and gradients", [one.parameters_bytes for one in spans]),
+        ("activations", [one.activations_bytes for one in spans]),
+        ("data", [one.data_bytes for one in spans]),
+    ]
+    rows = [["all messages carry", "a step", "" if found.epoch is None else "an epoch"]]
+    for what, sent in carried:
+        if sent[0] != 0.0:
+            said = ["not told by a closed form" if one is None else spell(one, "size") for one in sent]
+            rows.append([what, said[0], "" if len(said) < 2 or sent[0] is None else said[1]])
+    width = [max(len(row[c]) for row in rows) for c in range(3)]
+    lines = [
+        f"  {what:<{width[0]}}   {a_step:>{width[1]}}   {an_epoch:>{width[2]}}".rstrip()
+        for what, a_step, an_epoch in rows
+    ]
+    record_bytes = found.explanation.setting.scenario.data.record_bytes
+    if found.records_as_heavy is not None and record_bytes is not None:
+        count, now = words.grouped(int(found.records_as_heavy)), found.explanation.setting.workload.batch
+        lines.append(
+            f"  {count} records of {spell(record_bytes, 'size')} weigh as much as the gradients (now {now})"
+        )
     return lines
 
 

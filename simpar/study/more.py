@@ -10,6 +10,7 @@ from typing import Any
 
 from simpar.result import Use
 from simpar.result.causes import Spent, spent_by_cause
+from simpar.result.traffic import Traffic, account, as_heavy
 from simpar.study.break_even import Batch, BreakEven, batch_for, break_even
 from simpar.study.compare import Explanation, Progress
 from simpar.study.sensitivity import Help, Servers, enough_servers, what_would_help
@@ -31,6 +32,10 @@ class More:
     """The one in use for the greatest share of the time, the first of equals; None where none is."""
     server_parameters_bytes: list[float] | None
     """Bytes of the parameters that each server holds; None without servers."""
+    traffic: Traffic
+    """What all messages of a step carry."""
+    records_as_heavy: float | None
+    """Batch from which records would be more to send than gradients; None where their size is not known."""
     helps: list[Help]
     """The most helpful first."""
     not_tried: list[str]
@@ -41,6 +46,12 @@ class More:
     break_even: BreakEven | None
     why_no_break_even: str
     batch: Batch
+
+    @property
+    def epoch(self) -> Traffic | None:
+        """The traffic of an epoch, None where the scenario does not say how many records there are."""
+        records = self.explanation.setting.scenario.data.records
+        return None if records is None else self.traffic.per_epoch(records)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as ``simpar explain --more --json`` prints it, the explanation included."""
@@ -61,6 +72,9 @@ class More:
             ],
             "fullest": self.fullest,
             "server_parameters_bytes": self.server_parameters_bytes,
+            "traffic": self.traffic.to_dict(),
+            "traffic_per_epoch": None if self.epoch is None else self.epoch.to_dict(),
+            "batch_as_heavy_as_gradients": self.records_as_heavy,
             "what_would_help": [one.to_dict() for one in self.helps],
             "not_tried": self.not_tried,
             "enough_servers": self.servers and self.servers.to_dict(),
@@ -90,6 +104,7 @@ def look_further(found: Explanation, progress: Progress | None = None) -> More:
     held = measured.program.meta.get("server_loads_bytes")
     helps, not_tried = what_would_help(setting, measured, report)
     servers, complete = enough_servers(setting, measured, report)
+    record_bytes = setting.scenario.data.record_bytes
     even, why = break_even(setting, measured, report)
     return More(
         explanation=found,
@@ -97,6 +112,8 @@ def look_further(found: Explanation, progress: Progress | None = None) -> More:
         loads=loads,
         fullest=busiest.name if busiest is not None and busiest.busy_frac > 0 else None,
         server_parameters_bytes=None if held is None else [float(one) for one in held],
+        traffic=account(measured.program),
+        records_as_heavy=as_heavy(setting.workload.parameter_bytes, record_bytes) if record_bytes else None,
         helps=helps,
         not_tried=not_tried,
         servers=servers,
