@@ -31,6 +31,7 @@ reports: $(VENV)/.installed
 	@$(BIN)/simpar compare scenarios/how-many-workers.yaml --scale workers=1:64:x2 --plot reports/scaling.svg > /dev/null
 	@$(BIN)/simpar compare scenarios/which-device.yaml --devices t4,v100,a100-80,h100 --plot reports/devices.svg > /dev/null
 	@$(BIN)/python tests/published/parameter_server_tables.py --write reports/published.md > /dev/null
+	@$(BIN)/python tests/requirements/report.py --write reports/requirements.md > /dev/null
 	@$(BIN)/python tests/benchmarks/startup.py --write reports/benchmarks.md
 	@$(BIN)/python tests/benchmarks/whatif.py --write reports/benchmarks.md
 	@$(BIN)/python tests/benchmarks/engine.py --write reports/benchmarks.md

@@ -110,6 +110,22 @@ def scene(tmp_path_factory):
     return write
 
 
+@pytest.fixture
+def agree(record_property):
+    """Return a function that compares a figure with what it must be, and keeps both for a report."""
+
+    def compare(what, seen, expected, rel=1e-9, abs=0.0):
+        """Fail where *seen* is not *expected*.
+
+        Args:
+            what: the name of the figure, with its unit.
+        """
+        record_property("figure", (what, f"{expected:.7g}", f"{seen:.7g}"))
+        assert seen == pytest.approx(expected, rel=rel, abs=abs), what
+
+    return compare
+
+
 def pytest_generate_tests(metafunc):
     """Run what is said of one engine on either, but for pages that name the engines themselves."""
     module = metafunc.module

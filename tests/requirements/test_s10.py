@@ -30,41 +30,43 @@ def explained(scene, records, **numbers):
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("servers", [1, 3])
 @pytest.mark.parametrize("kind", ["ps-sync", "ps-async", "ps-ssp"])
-def test_s10_servers_cost_two_messages_of_all_parameters_a_worker_however_many(scene, kind, workers, servers):
+def test_s10b_servers_cost_two_messages_of_all_parameters_a_worker_however_many(
+    scene, agree, kind, workers, servers
+):
     found = traffic(scene, {kind: {"servers": servers}}, workers=workers)
-    assert found.parameters_bytes == pytest.approx(2 * workers * N, rel=1e-12)
+    agree("parameters and gradients a step, B", found.parameters_bytes, 2 * workers * N)
     assert (found.activations_bytes, found.data_bytes) == (0.0, 0.0)
     assert found.samples == 4 * workers
 
 
 @pytest.mark.parametrize("algorithm", ["ring", "tree", "direct"])
 @pytest.mark.parametrize("workers", [2, 4, 5])
-def test_s10_an_all_reduce_costs_two_messages_of_all_parameters_a_worker_but_one(scene, algorithm, workers):
+def test_s10b_an_all_reduce_costs_two_messages_of_all_parameters_a_worker_but_one(scene, algorithm, workers):
     found = traffic(scene, {"allreduce": {"algorithm": algorithm}}, workers=workers)
     assert found.parameters_bytes == pytest.approx(2 * (workers - 1) * N, rel=1e-12)
 
 
-def test_s10_recursive_doubling_sends_everything_in_every_round(scene):
+def test_s10b_recursive_doubling_sends_everything_in_every_round(scene):
     """3 rounds of 8 workers."""
     found = traffic(scene, {"allreduce": {"algorithm": "recursive-doubling"}}, workers=8)
     assert found.parameters_bytes == pytest.approx(8 * 3 * N, rel=1e-12)
 
 
-def test_s10_a_message_over_several_links_counts_once(scene):
+def test_s10b_a_message_over_several_links_counts_once(scene):
     """With links that serve one message at a time, a message is a task a link."""
     found = traffic(scene, "ps-sync", workers=3, sharing="fifo", data=(RECORD, 1e6, 2))
     assert found.parameters_bytes == pytest.approx(2 * 3 * N, rel=1e-12)
     assert found.data_bytes == pytest.approx(3 * 4 * RECORD, rel=1e-12)
 
 
-def test_s10_a_pipeline_sends_activations_and_no_parameters(scene):
+def test_s10b_a_pipeline_sends_activations_and_no_parameters(scene):
     """Of 4 samples 40 B cross the one cut, and as much comes back; a step has 2 x 4."""
     found = traffic(scene, {"pipeline": {"microbatches": 4}}, workers=2)
     assert found.activations_bytes == pytest.approx(2 * 2 * 40.0, rel=1e-12)
     assert found.parameters_bytes == 0.0
 
 
-def test_s10_a_ring_that_is_not_written_out_counts_all_its_messages(scene, monkeypatch):
+def test_s10b_a_ring_that_is_not_written_out_counts_all_its_messages(scene, monkeypatch):
     from simpar.strategies import allreduce
 
     monkeypatch.setattr(allreduce, "MOST_WRITTEN_OUT", 1)
@@ -74,29 +76,29 @@ def test_s10_a_ring_that_is_not_written_out_counts_all_its_messages(scene, monke
     assert account(program).parameters_bytes == pytest.approx(2 * 5 * N, rel=1e-12)
 
 
-def test_s10_what_a_closed_form_would_send_is_not_told(scene):
+def test_s10b_what_a_closed_form_would_send_is_not_told(scene):
     assert traffic(scene, "allreduce", workers=4, run={"collectives": "closed_form"}).parameters_bytes is None
 
 
-def test_s10a_records_weigh_as_much_as_gradients_at_a_batch_of_parameters_over_record():
-    assert as_heavy(N, RECORD) == 120.0
+def test_s10a_records_weigh_as_much_as_gradients_at_a_batch_of_parameters_over_record(agree):
+    agree("batch at the crossover", as_heavy(N, RECORD), 120.0)
 
 
 @pytest.mark.parametrize("batch", [60, 120, 240])
-def test_s10a_on_either_side_of_that_batch_the_other_is_more_to_send(scene, batch):
+def test_s10a_on_either_side_of_that_batch_the_other_is_more_to_send(scene, agree, batch):
     found = traffic(scene, "ps-sync", workers=3, batch=batch, data=(RECORD, 1e6, 2))
     pushes = found.parameters_bytes / 2
-    assert found.data_bytes == pytest.approx(pushes * batch / 120, rel=1e-12)
+    agree("data over gradients", found.data_bytes / pushes, batch / 120)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 16])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_s10b_parameters_an_epoch_fall_with_the_batch_and_data_do_not(scene, batch, workers):
+def test_s10b_parameters_an_epoch_fall_with_the_batch_and_data_do_not(scene, agree, batch, workers):
     """2 n (m / (W B)) W bytes of parameters, and m r of data."""
     records = 960
     found = traffic(scene, "ps-sync", workers=workers, batch=batch, data=(RECORD, 1e6, 2)).per_epoch(records)
-    assert found.parameters_bytes == pytest.approx(2 * N * records / batch, rel=1e-12)
-    assert found.data_bytes == pytest.approx(records * RECORD, rel=1e-12)
+    agree("parameters and gradients an epoch, B", found.parameters_bytes, 2 * N * records / batch)
+    agree("data an epoch, B", found.data_bytes, records * RECORD)
 
 
 def test_s10b_explain_more_shows_both_and_where_they_cross(scene):
