@@ -42,8 +42,8 @@ HEAD = """\
 # What is required, and what was seen
 
 Written by `python tests/requirements/report.py --write reports/requirements.md`, which runs the tests of
-`tests/requirements/`. Expected figures are formulas, counts or plain NumPy, never simpar's own. Where a test is
-run with several numbers, the first case's figures stand here, and how many cases there are; all must pass.
+`tests/requirements/`. Expected figures are formulas, counts or plain NumPy, never from simpar. Where a test
+is run with several numbers, the first case's figures stand here, and how many cases there are; all must pass.
 
 | id | what was checked | cases | figure | expected | seen |
 |---|---|---:|---|---:|---:|
