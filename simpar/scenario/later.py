@@ -27,7 +27,7 @@ LATER_KINDS = ("hosted", "replicated", "ensemble", "tensor", "local-sgd", "hybri
 """Kinds of strategy."""
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
-    "placement": ("hash", "replicated"),
+    "placement": ("replicated",),
     "late": ("cancel",),
     "schedule": ("interleaved",),
 }

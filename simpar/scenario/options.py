@@ -44,9 +44,10 @@ class PsOptions(Options):
     """Number of parameter servers, counted apart from the workers."""
 
     placement: Annotated[
-        Literal["sliced", "balanced", "round_robin"], Choice("placement", LATER_WORDS["placement"])
+        Literal["sliced", "balanced", "round_robin", "hash"],
+        Choice("placement", LATER_WORDS["placement"]),
     ] = "sliced"
-    """Which server holds what: every tensor cut over all servers, or whole tensors by size or in turn."""
+    """Which server holds what: every tensor cut over all, or whole tensors by size, in turn or by name."""
 
     slice_bytes: PositiveSize | None = None
     """Cut tensors into slices of at most this size, '4 MiB'; by default one slice a server."""

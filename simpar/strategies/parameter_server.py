@@ -69,7 +69,8 @@ def least_tasks(setting: Setting) -> int:
         return 0
     if not options.overlap:
         counts = [count for _, count in tensor_elements(workload)]
-        keys = min(options.servers, max(counts) if options.placement == "sliced" else len(counts))
+        most = {"sliced": max(counts), "hash": 1}.get(options.placement, len(counts))
+        keys = min(options.servers, most)
     pushers = workers // setting.cluster.devices_per_node if options.local_merge else workers
     passes = 2 * (len(groups(workload)) if options.overlap else 1)
     return workers * passes + pushers * keys * (2 if setting.strategy.kind == "ps-sync" else 3)
@@ -127,7 +128,8 @@ class Servers:
                 f"cuts the model into {pieces:,} slices",
                 f"write {'larger ones' if slice_elements else 'fewer'} (at most {MOST_TASKS:,} slices)",
             )
-        self.slices = place(elements, options.servers, options.placement, slice_elements)
+        names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
+        self.slices = place(elements, options.servers, options.placement, slice_elements, names)
         self.loads = [count * itemsize for count in loads(self.slices, options.servers)]
         self.groups = groups(workload) if options.overlap else [Group((0, len(workload.layers)), ())]
         self.keys = self._sliced_keys(itemsize) if options.overlap else self._whole_keys()

@@ -7,12 +7,13 @@ on one server. Every element is placed exactly once, whatever the policy. Start 
 from __future__ import annotations
 
 import heapq
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from simpar.workload.splitting import balanced
 
-POLICIES = ("sliced", "balanced", "round_robin")
+POLICIES = ("sliced", "balanced", "round_robin", "hash")
 """Policies that :func:`place` knows."""
 
 
@@ -40,6 +41,7 @@ def place(
     servers: int,
     policy: str,
     slice_elements: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> tuple[Slice, ...]:
     """Return the slices of *tensors* on *servers*, in model order.
 
@@ -49,9 +51,12 @@ def place(
         policy: ``sliced`` cuts each tensor into one part for each server; the remainders rotate from
             tensor to tensor, so that servers differ by at most one element. ``round_robin`` gives
             whole tensors in turn. ``balanced`` gives whole tensors, the largest first, to the server
-            that holds least (ties: the lowest server, the earliest tensor).
+            that holds least (ties: the lowest server, the earliest tensor). ``hash`` gives each whole
+            tensor to the server that its name's CRC-32 says, so that all know where it is without asking.
         slice_elements: cut further, into pieces of at most so many elements that differ by at most
-            one. ``round_robin`` and ``balanced`` then place pieces instead of tensors.
+            one. All but ``sliced`` then place pieces instead of tensors; a piece is hashed as
+            ``name.number``.
+        names: of the tensors; by default their numbers.
 
     Raises:
         ValueError: no server, a negative tensor, an empty slice or an unknown policy.
@@ -75,6 +80,8 @@ def place(
         )
     if policy == "balanced":
         return _balanced(tensors, servers, slice_elements)
+    if policy == "hash":
+        return _hashed(tensors, servers, slice_elements, names or [str(one) for one in range(len(tensors))])
     raise ValueError(f"unknown placement {policy!r}; one of {', '.join(POLICIES)}")
 
 
@@ -113,6 +120,19 @@ def _balanced(tensors: Sequence[tuple[int, int]], servers: int, limit: int | Non
         Slice(tensor, tensors[tensor][0], server, start, size)
         for server, (tensor, start, size) in zip(home, pieces, strict=True)
     )
+
+
+def _hashed(
+    tensors: Sequence[tuple[int, int]], servers: int, limit: int | None, names: Sequence[str]
+) -> tuple[Slice, ...]:
+    slices = []
+    for tensor, (layer, elements) in enumerate(tensors):
+        start = 0
+        for number, size in enumerate(_cut(elements, limit)):
+            name = names[tensor] if limit is None else f"{names[tensor]}.{number}"
+            slices.append(Slice(tensor, layer, zlib.crc32(name.encode()) % servers, start, size))
+            start += size
+    return tuple(slices)
 
 
 def _pieces(tensors: Sequence[tuple[int, int]], limit: int | None) -> list[tuple[int, int, int]]:

@@ -87,7 +87,7 @@ def test_s7d_one_worker_with_one_server_learns_what_sgd_does_to_the_last_bit(agr
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("placement", ["sliced", "balanced", "round_robin"])
+@pytest.mark.parametrize("placement", ["sliced", "balanced", "round_robin", "hash"])
 @pytest.mark.parametrize(("workers", "servers"), [(4, 1), (4, 3), (3, 5), (7, 2)])
 def test_s7e_however_the_model_is_placed_the_sum_of_slices_is_sgd_on_the_whole_batch(
     agree, workers, servers, placement

@@ -57,6 +57,15 @@ def test_balanced_is_within_the_bound_of_graham(tensors, servers):
     assert 3 * servers * largest <= (4 * servers - 1) * other
 
 
+def test_names_are_hashed_by_crc_32():
+    """CRC-32 of '123456789' is cbf43926, its published check value; of 'a' e8b7be43."""
+    tensors, names = [(0, 10), (1, 20)], ["123456789", "a"]
+    for servers in (1, 3, 7, 1000):
+        placed = place(tensors, servers, "hash", names=names)
+        assert [piece.server for piece in placed] == [0xCBF43926 % servers, 0xE8B7BE43 % servers]
+        assert [(piece.start, piece.elements) for piece in placed] == [(0, 10), (0, 20)]
+
+
 def test_remainders_rotate_from_tensor_to_tensor():
     """4 = 2+1+1, then 5 = 1+2+2: the second tensor's extra elements go where the first's did not."""
     slices = place([(0, 4), (1, 5)], 3, "sliced")
