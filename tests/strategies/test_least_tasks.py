@@ -49,7 +49,7 @@ def test_a_program_that_is_too_large_is_never_begun(scene, monkeypatch, kind):
         raise AssertionError("written down")
 
     monkeypatch.setitem(KINDS, kind, begun)
-    for workers, steps in ((100_000, 20), (1500, 100_000)):
+    for workers, steps in ((100_000, 200), (1500, 100_000)):
         with pytest.raises(InputError, match=r"at least [\d,]+ tasks x [\d,]+ iterations are too many"):
             simpar.compile(scene(kind, workers=workers, run={"steps": steps, "warmup": 0}), kind)
     once = {"steps": 1, "warmup": 0}
