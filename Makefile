@@ -40,6 +40,7 @@ reports: $(VENV)/.installed
 
 gallery: $(VENV)/.installed
 	@$(BIN)/python tests/gallery.py
+	@$(BIN)/python tests/algorithms.py
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "simpar needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
