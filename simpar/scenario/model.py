@@ -155,7 +155,7 @@ class ShapeSpec(Strict):
     """Experts that each token takes."""
 
     sizes: Sizes | None = None
-    """Features of each layer of an mlp, the first those of the data, [784, 512, 10]; in a cnn, its last."""
+    """Features of each linear layer, in an mlp those of the data first: [784, 512, 10]."""
 
     image: Sizes | None = None
     """Channels, height and width of what a cnn sees: [3, 32, 32]."""

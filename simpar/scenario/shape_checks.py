@@ -82,7 +82,9 @@ def _check_image(shape: dict[str, Any], report: Report) -> None:
     elif isinstance(channels, list) and report.clean((*_HERE, "channels")):
         halvings = min(image[1:]).bit_length() - 1
         if len(channels) > halvings:
-            said = f"{len(channels)} convolutions each halve an image of {image[1]} x {image[2]} pixels"
+            said = (
+                f"{image[1]} x {image[2]} pixels cannot be halved {len(channels)} times, by every convolution"
+            )
             fix = f"write {halvings} or fewer" if halvings else "give a larger image, or take an mlp"
             report.add((*_HERE, "channels"), said, fix)
 

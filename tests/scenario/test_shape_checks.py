@@ -60,7 +60,7 @@ def problems(tmp_path):
         (
             "preset: cnn, shape: {image: [1, 8, 9], channels: [4, 4, 4, 4], sizes: [10]}",
             "model.shape.channels",
-            "4 convolutions each halve an image of 8 x 9 pixels",
+            "8 x 9 pixels cannot be halved 4 times, by every convolution",
             "write 3 or fewer",
         ),
         (
