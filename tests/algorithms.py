@@ -6,10 +6,9 @@ bytes every time.
 
 import json
 import shlex
-import sys
 from pathlib import Path
 
-from gallery import MOST_BYTES, run
+from gallery import run, write
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "reports" / "algorithms"
@@ -69,10 +68,7 @@ def main():
             )
             run(f"{command} --plot reports/algorithms/{name}.svg")
             page += ["", f"`{written}`: {said}", "", f"![{said}]({name}.svg)"]
-    (FOLDER / "README.md").write_text("\n".join(page) + "\n", encoding="utf-8")
-    large = [file.name for file in sorted(FOLDER.iterdir()) if file.stat().st_size > MOST_BYTES]
-    if large:
-        sys.exit(f"larger than {MOST_BYTES} bytes: {', '.join(large)}")
+    write(FOLDER, page)
 
 
 if __name__ == "__main__":

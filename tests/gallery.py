@@ -93,6 +93,14 @@ def study(name):
     return whatif(found), f"simpar whatif {QUICKSTART} {' '.join(words)} --plot {name}.svg"
 
 
+def write(folder, page):
+    """Write the page of a folder of figures; exit where one is too large."""
+    (folder / "README.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+    large = [file.name for file in sorted(folder.iterdir()) if file.stat().st_size > MOST_BYTES]
+    if large:
+        sys.exit(f"larger than {MOST_BYTES} bytes: {', '.join(large)}")
+
+
 def main():
     """Write all figures and the page."""
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -122,10 +130,7 @@ def main():
     commands = [f"simpar {before} > before.json", f"simpar {after} > after.json"]
     commands.append("simpar compare before.json after.json --plot two.svg")
     shown("two", "What has changed?", "\n".join(commands))
-    (FOLDER / "README.md").write_text("\n".join(page) + "\n", encoding="utf-8")
-    large = [file.name for file in sorted(FOLDER.iterdir()) if file.stat().st_size > MOST_BYTES]
-    if large:
-        sys.exit(f"larger than {MOST_BYTES} bytes: {', '.join(large)}")
+    write(FOLDER, page)
 
 
 if __name__ == "__main__":

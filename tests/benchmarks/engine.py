@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import resource
 import shutil
 import statistics
@@ -30,6 +29,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from pages import write_section
 
 import simpar
 from simpar.program import Op, ProgramBuilder
@@ -247,14 +247,6 @@ def report(lines: list[dict[str, object]]) -> str:
     )
 
 
-def put(text: str, section: str) -> str:
-    """Return *text* with *section* in the place of the one of the same head, else at the end."""
-    old = re.compile(rf"{re.escape(HEAD)}\n.*?(?=\n## |\Z)", re.DOTALL)
-    if old.search(text):
-        return old.sub(lambda _: section.rstrip("\n") + "\n", text)
-    return f"{text.rstrip()}\n\n{section}"
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path)
@@ -269,5 +261,4 @@ if __name__ == "__main__":
     else:
         section = report(measure(given.most))
         if given.write:
-            old = given.write.read_text(encoding="utf-8") if given.write.exists() else ""
-            given.write.write_text(put(old, section), encoding="utf-8")
+            write_section(given.write, section)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import date
 from pathlib import Path
+
+from pages import write_section
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,14 +76,6 @@ def report(jobs: int | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def put(text: str, section: str) -> str:
-    """Return *text* with *section* in the place of the one of the same head, else at the end."""
-    old = re.compile(rf"{re.escape(HEAD)}\n.*?(?=\n## |\Z)", re.DOTALL)
-    if old.search(text):
-        return old.sub(lambda _: section.rstrip("\n") + "\n", text)
-    return f"{text.rstrip()}\n\n{section}"
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path)
@@ -90,6 +83,5 @@ if __name__ == "__main__":
     given = parser.parse_args()
     section = report(given.jobs)
     if given.write:
-        old = given.write.read_text(encoding="utf-8") if given.write.exists() else ""
-        given.write.write_text(put(old, section), encoding="utf-8")
+        write_section(given.write, section)
     print(section, end="")
