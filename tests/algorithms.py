@@ -20,6 +20,10 @@ MODEL = (
 
 VARIANTS = {
     "single": [("One device does everything.", "{single: }")],
+    "hosted": [
+        ("All read, all compute, one adds up.", "{hosted: }"),
+        ("Seven parts on four workers.", "{hosted: {parts: 7}}"),
+    ],
     "ps-sync": [
         ("All push, the servers update, all pull.", "{ps-sync: {servers: 2}}"),
         ("Pushes hide behind the backward pass.", "{ps-sync: {overlap: true}}"),
@@ -44,7 +48,8 @@ VARIANTS = {
 """By kind, what is shown of it and how a scenario writes it."""
 
 
-AROUND = {"ps-sync-3": " --set 'cluster.speed=[1, 1, 1, 0.6]'"}
+READ = " --set 'data={record_bytes: 110 kB, store_bandwidth: 20 Gbit/s}'"
+AROUND = {"hosted-1": READ, "hosted-2": READ, "ps-sync-3": " --set 'cluster.speed=[1, 1, 1, 0.6]'"}
 """What else a figure needs, to show what it is about."""
 
 

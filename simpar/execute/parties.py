@@ -169,6 +169,8 @@ class Worker:
         """Copy the *parameters* of the layers that worker *number* computes; it never sees the others."""
         self.number, self.plan, self.model, self.source = number, plan, model, source
         self.segments = plan.segments(number)
+        self.samples = plan.samples_of(number)
+        """Samples of an iteration that are its own."""
         self._first_tensor = [0]
         for layer in model.layers:
             self._first_tensor.append(self._first_tensor[-1] + len(layer.tensors))
@@ -245,18 +247,18 @@ class Worker:
 
     def merge(self, keys: Sequence[KeyId], iteration: int) -> Merged:
         """Return the gradients of *keys* for the first device of the machine."""
-        return Merged(self.number, self.plan.batch, {key: self._of_key(key, iteration) for key in keys})
+        return Merged(self.number, self.samples, {key: self._of_key(key, iteration) for key in keys})
 
     def push(self, key: KeyId, iteration: int, tokens: Sequence[Token]) -> Pushed:
         """Return the gradients of *key*, with those that other devices of the machine sent."""
-        values, samples = self._of_key(key, iteration), self.plan.batch
+        values, samples = self._of_key(key, iteration), self.samples
         merged = [load for load in loads_of(tokens) if isinstance(load, Merged)]
         for other in sorted(merged, key=lambda one: one.worker):
             values, samples = values + other.values[key], samples + other.samples
         return Pushed(self.number, iteration, key, samples, self.read[key], values)
 
     def _of_key(self, key: KeyId, iteration: int) -> Array:
-        tensors = self._gradients[iteration][-1]
+        tensors = self.gradients(iteration)
         return joined([tensors.get(tensor) for tensor in range(len(self.plan.sizes))], self.plan.keys[key])
 
     def pull(self, tokens: Sequence[Token]) -> None:

@@ -102,6 +102,13 @@ class Plan:
             return base + self.parts[op.part], self.parts[op.part + 1] - self.parts[op.part]
         return base + op.worker * self.batch, self.batch
 
+    def samples_of(self, worker: int) -> int:
+        """Return how many samples of an iteration are *worker*'s."""
+        if len(self.parts) == 1:
+            return self.batch
+        mine = {op.part for op in self.program.ops if op.kind == "backward" and op.worker == worker}
+        return sum(self.parts[part + 1] - self.parts[part] for part in mine)
+
     def segments(self, worker: int) -> list[tuple[int, int]]:
         """Return the ranges of layers that *worker* computes at once, ascending.
 

@@ -20,6 +20,8 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         options: the options that the scenario writes out.
     """
     words = [_kind(meta)]
+    if meta["kind"] == "hosted" and len(meta["parts"]) != meta["workers"]:
+        words.append(_count(len(meta["parts"]), "part"))
     if "staleness" in meta:
         words.append(f"staleness {meta['staleness']}")
     words += _gathering(meta, options)

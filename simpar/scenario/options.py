@@ -37,6 +37,19 @@ class SingleOptions(Options):
     """One device alone, without communication."""
 
 
+class HostedOptions(Options):
+    """Workers that read, compute and return their results to one host."""
+
+    parts: Workers | None = None
+    """Parts that the data of a step is cut into; by default one a worker, more are queued."""
+
+    load_barrier: bool = True
+    """Nobody computes before all have read."""
+
+    read: Annotated[Literal["shared", "serial"], Choice("read")] = "shared"
+    """How the data store serves them: all at once, sharing its bandwidth, or one after the other."""
+
+
 class PsOptions(Options):
     """Parameter servers: workers push gradients and pull parameters."""
 
@@ -146,10 +159,19 @@ class PipelineOptions(Options):
     """Number of micro-batches that a step is cut into."""
 
 
-KindOptions = SingleOptions | PsSyncOptions | PsAsyncOptions | SspOptions | AllreduceOptions | PipelineOptions
+KindOptions = (
+    SingleOptions
+    | HostedOptions
+    | PsSyncOptions
+    | PsAsyncOptions
+    | SspOptions
+    | AllreduceOptions
+    | PipelineOptions
+)
 
 KINDS: dict[str, type[KindOptions]] = {
     "single": SingleOptions,
+    "hosted": HostedOptions,
     "ps-sync": PsSyncOptions,
     "ps-async": PsAsyncOptions,
     "ps-ssp": SspOptions,

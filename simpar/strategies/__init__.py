@@ -14,12 +14,13 @@ from simpar.errors import InputError, ProgramError
 from simpar.program import MOST_TASKS, Program
 from simpar.program.collecting import uncollected
 from simpar.scenario import AnyScenario, Scenario, Strategy, load
-from simpar.strategies import allreduce, parameter_server, pipeline, ps_async, ps_ssp, ps_sync, single
+from simpar.strategies import allreduce, hosted, parameter_server, pipeline, ps_async, ps_ssp, ps_sync, single
 from simpar.strategies.common import Setting
 from simpar.strategies.variation import vary
 
 KINDS: dict[str, Callable[[Setting], Program]] = {
     "single": single.build,
+    "hosted": hosted.build,
     "ps-sync": ps_sync.build,
     "ps-async": ps_async.build,
     "ps-ssp": ps_ssp.build,

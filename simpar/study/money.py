@@ -45,7 +45,7 @@ def usd_per_hour(scenario: Scenario, meta: Mapping[str, Any]) -> float | None:
     Args:
         meta: facts of its program.
     """
-    workers, servers = int(meta["workers"]), int(meta.get("servers", 0))
+    workers, servers = int(meta["workers"]), int(meta.get("servers", meta.get("hosts", 0)))
     whole, each = machine_price(scenario), device_price(scenario)
     if whole is not None:
         machines = -(-workers // scenario.cluster.per_node) * whole

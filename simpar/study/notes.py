@@ -465,6 +465,13 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
     if meta.get("algorithm") == "hierarchical" and 1 in (cluster.nodes, cluster.devices_per_node):
         why = "machines have one device each" if cluster.devices_per_node == 1 else "there is one machine"
         found.append(("algorithm", f"{why}, and it is the ring"))
+    if meta["kind"] == "hosted":
+        read = setting.scenario.data.store_bandwidth is not None
+        for option in ("load_barrier", "read"):
+            if option in given and not read:
+                found.append((option, "data is there at once without data.store_bandwidth"))
+        if "parts" in given and len(meta["parts"]) == meta["workers"]:
+            found.append(("parts", "one a worker is the default"))
     if meta["kind"] == "pipeline" and meta["stages"] == 1 and "microbatches" in given:
         found.append(("microbatches", "there is one stage"))
     return found
