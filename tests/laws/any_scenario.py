@@ -34,6 +34,7 @@ def draw(seed):
             {"ps-async": ps()},
             {"allreduce": ring},
             {"pipeline": pipeline},
+            {"hosted": {"parts": 3}},
         ],
         "layers": [
             (
