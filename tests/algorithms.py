@@ -32,6 +32,8 @@ VARIANTS = {
     "ps-async": [
         ("Everybody goes their own pace.", "{ps-async: {servers: 2}}"),
         ("A server waits for two pushes.", "{ps-async: {servers: 2, trigger: {count: 2}}}"),
+        ("Two iterations are on their way at once.", "{ps-async: {servers: 2, window: 2}}"),
+        ("Two batches, then one push.", "{ps-async: {servers: 2, push_every: 2}}"),
     ],
     "ps-ssp": [("Nobody is more than two iterations ahead.", "{ps-ssp: {servers: 2, staleness: 1}}")],
     "allreduce": [

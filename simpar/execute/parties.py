@@ -228,10 +228,11 @@ class Worker:
         return [(low, high) for low, high in self.segments if first <= low and high <= last]
 
     def _forget(self, iteration: int) -> None:
-        """Drop what belongs to iterations before."""
+        """Drop what belongs to iterations before, but for gradients that may still have to go."""
         self._passes = {key: one for key, one in self._passes.items() if key[0] >= iteration}
         self._buckets = {key: one for key, one in self._buckets.items() if key[0] >= iteration}
-        self._gradients = {key: one for key, one in self._gradients.items() if key >= iteration}
+        kept = iteration - self.plan.window
+        self._gradients = {key: one for key, one in self._gradients.items() if key > kept}
 
     def gradients(self, iteration: int) -> dict[int, Array]:
         """Return the gradients of an iteration by tensor, summed over its parts in their order."""

@@ -79,6 +79,8 @@ class Plan:
         self.itemsize = int(self._fact("dtype_bytes"))
         self.parts = [0, *accumulate(self.meta.get("parts", ()))]
         """Where the parts of an iteration's samples begin; just 0 where there are none."""
+        self.window = int(self.meta.get("window", 1))
+        """Iterations of a worker that may be on their way at once."""
         self.served = any(op.kind == "apply" for op in program.ops)
         """Whether servers hold the parameters, so that no worker updates."""
         self.workers = sorted({op.worker for op in program.ops if op.kind in COMPUTING and op.worker >= 0})

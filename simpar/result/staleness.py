@@ -1,7 +1,9 @@
 """How old the parameters were on which each gradient was computed.
 
 *Staleness* of a gradient: the server's version just before its apply, minus the version when the
-worker's own previous apply finished, per worker, server and key; a version is an update. So over a run the
+worker's own previous apply finished, per worker, server and key; a version is an update. With a window of w
+iterations on their way, what counts is the worker's w-th apply before, whose reply it computed on. So over a
+run, with a window of 1, the
 sum of staleness, where every push is an update of its own, is exactly the number of the others' applies
 between each worker's first and last. Who is answered without waiting for the update has read the version
 of the moment at which the push came.
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,11 +46,13 @@ class Staleness:
 def stale_gradients(trace: Trace, applied: NDArray[np.int64], walk: Walk) -> list[tuple[int, int, int]]:
     """Return (row of its update, worker, staleness) of every gradient that has one.
 
-    A worker's first gradient has none: it was computed on the initial parameters, which nobody read.
+    A worker's first gradients, as many as its window, have none: they were computed on the initial
+    parameters, which nobody read.
 
     Args:
         applied: (row of its update, worker, iteration) of each gradient.
     """
+    window = int(trace.program.meta.get("window", 1))
     gradients: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for row, worker, iteration in applied.tolist():
         gradients[row].append((iteration, worker))
@@ -60,14 +64,15 @@ def stale_gradients(trace: Trace, applied: NDArray[np.int64], walk: Walk) -> lis
     for rows in by_key.values():
         rows.sort(key=lambda r: (float(trace.end_s[r]), int(trace.task[r]), int(trace.iteration[r])))
         ends = [float(trace.end_s[row]) for row in rows]
-        read: dict[int, int] = {}  # version that the worker has read, by its own previous push
+        # Versions that each worker has read, by its own pushes before; the oldest is what it computed on.
+        read: defaultdict[int, deque[int]] = defaultdict(lambda: deque(maxlen=window))
         for version, row in enumerate(rows):
             early = _answered_early(trace, row, walk)
             for iteration, worker in sorted(gradients[row]):
-                if worker in read:
-                    found.append((row, worker, version - read[worker]))
+                if len(read[worker]) == window:
+                    found.append((row, worker, version - read[worker][0]))
                 at_s = early.get((iteration, worker))
-                read[worker] = version + 1 if at_s is None else min(version, bisect_right(ends, at_s))
+                read[worker].append(version + 1 if at_s is None else min(version, bisect_right(ends, at_s)))
     return found
 
 

@@ -282,9 +282,12 @@ def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: R
     elif trigger.get("drain") is False:
         report.add((*path, "drain"), "false is no trigger", "write true, or remove 'trigger'")
     count: Any = trigger.get("count")
-    if workers is not None and _count(count) and count > workers:
+    window: Any = options.get("window", 1)
+    if workers is not None and _count(count) and _count(window) and count > workers * window:
         said = f"{count} pushes never come together: {workers} workers wait for their replies"
-        report.add((*path, "count"), said, f"write at most {workers}")
+        if window > 1:
+            said += f" to {window} iterations"
+        report.add((*path, "count"), said, f"write at most {workers * window}")
 
 
 def _check_all_reduce(kind: Any, options: Data, here: Path, report: Report) -> None:

@@ -7,10 +7,7 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
     "data": ("split", "slice_len", "num_slices"),
     "cluster": ("profile",),
     "ps-sync": (
-        "push_every",
         "pull_every",
-        "window",
-        "credit",
         "compression",
         "payload",
         "update",

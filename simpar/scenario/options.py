@@ -77,6 +77,15 @@ class PsOptions(Options):
     local_merge: bool = False
     """The devices of a machine add up their gradients first and push and pull once."""
 
+    push_every: Annotated[int, Whole(1, 10_000)] = 1
+    """Batches whose gradients a worker adds up before it pushes and pulls once."""
+
+    window: Annotated[int, Whole(1, 10_000)] = 1
+    """Iterations of a worker on their way at once; with 1 it waits for the replies before it goes on."""
+
+    credit: PositiveSize | None = None
+    """Bytes of a worker's pushes in the network at once, '4 MiB'; by default all that it has to send."""
+
 
 class PsSyncOptions(PsOptions):
     """Parameter servers that wait for all workers, or for all but the slowest."""

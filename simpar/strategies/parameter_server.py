@@ -10,6 +10,11 @@ With ``colocate`` the servers live on the workers' machines, in turn, and share 
 ``local_merge`` the devices of a machine send their gradients to its first one, which pushes the sum and hands
 the new parameters round: one push and one pull a machine.
 
+How much goes at once is a worker's to say. With ``push_every`` it adds up the gradients of several batches
+and then pushes once. With ``window`` it goes on to the next iteration before the replies are there, on the
+parameters that it got *window* iterations ago. With ``credit`` a push waits until those before it have left
+no more than so many bytes in the network; a server's word that one has arrived takes one latency.
+
 What a server does with a push is the strategy's own: :mod:`simpar.strategies.ps_sync`,
 :mod:`simpar.strategies.ps_async`.
 """
@@ -26,6 +31,7 @@ from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
 from simpar.strategies import data
 from simpar.strategies.common import Group, Setting, Star, groups, layer_times, pass_times, tensor_elements
+from simpar.strategies.flow_control import Sent, hold_back
 from simpar.strategies.variation import expected_compute
 from simpar.workload.placement import Slice, loads, place
 
@@ -72,7 +78,7 @@ def least_tasks(setting: Setting) -> int:
         most = {"sliced": max(counts), "hash": 1}.get(options.placement, len(counts))
         keys = min(options.servers, most)
     pushers = workers // setting.cluster.devices_per_node if options.local_merge else workers
-    passes = 2 * (len(groups(workload)) if options.overlap else 1)
+    passes = 2 * options.push_every * (len(groups(workload)) if options.overlap else 1)
     return workers * passes + pushers * keys * (2 if setting.strategy.kind == "ps-sync" else 3)
 
 
@@ -139,6 +145,8 @@ class Servers:
         """The first task of each worker: its load where data is read, else its first forward."""
         self.last: list[int] = []
         """The last backward of each worker."""
+        self.held_back = False
+        """Whether the credit makes any push wait."""
         self._times = [layer_times(setting, worker, workload.batch) for worker in range(self.workers)]
 
     def _whole_keys(self) -> list[list[Key]]:
@@ -159,17 +167,25 @@ class Servers:
     def lay(self, apply: Apply) -> None:
         """Add every worker's compute, its pushes and pulls, and in between what *apply* adds."""
         builder, workers = self.star.builder, range(self.workers)
-        feeds = [data.Feed(self.star, worker, self.setting.workload.batch) for worker in workers]
-        forwards = [self._forward(worker, feeds[worker].arrived) for worker in workers]
-        for feed, tasks in zip(feeds, forwards, strict=True):
-            data.reuse(self.star, [feed], tasks[-1:])
+        batch, window = self.setting.workload.batch, self.options.window
+        feeds = [
+            [data.Feed(self.star, worker, batch, part) for part in self._parts(worker)] for worker in workers
+        ]
+        computed = [self._up_to_the_last(worker, feeds[worker]) for worker in workers]
+        for mine, (_, ends) in zip(feeds, computed, strict=True):
+            data.reuse(self.star, mine, ends)
+        forwards = [tasks for tasks, _ in computed]
         self.first = [tasks[0] for tasks in forwards]
         self.begin = [
-            feed.first if feed.arrived else tasks[0] for feed, tasks in zip(feeds, forwards, strict=True)
+            mine[0].first if mine[0].arrived else tasks[0]
+            for mine, tasks in zip(feeds, forwards, strict=True)
         ]
-        before = [tasks[-1] for tasks in forwards]
+        before = [ends[-1] for _, ends in computed]
+        sent: list[list[Sent]] = [[] for _ in self.pushers]
         for g in reversed(range(len(self.groups))):
-            backwards = [self._backward(worker, g, before[worker]) for worker in workers]
+            backwards = [
+                self._backward(worker, g, before[worker], self._parts(worker)[-1]) for worker in workers
+            ]
             before = backwards
             keys, ranks = self.keys[g], range(len(self.pushers))
             merged = self._merge(keys, backwards)
@@ -178,7 +194,7 @@ class Servers:
                 # Workers begin with different servers, so that they do not all queue at the first.
                 for rank, worker in enumerate(self.pushers):
                     k = (rank + turn) % len(keys)
-                    _, pushes[rank, k] = self.star.push(
+                    first, pushes[rank, k] = self.star.push(
                         worker,
                         keys[k].server,
                         keys[k].bytes,
@@ -186,6 +202,9 @@ class Servers:
                         keys[k].index,
                         self._place(keys[k]),
                     )
+                    back = self.star.way_to_server(worker, keys[k].server, back=True)
+                    last = pushes[rank, k]
+                    sent[rank].append(Sent(first, last, keys[k].bytes, back.latency_s))
             released = [apply(key, [pushes[rank, k] for rank in ranks]) for k, key in enumerate(keys)]
             pulled: dict[tuple[int, int], int] = {}
             for turn in ranks:
@@ -195,12 +214,40 @@ class Servers:
                     _, pulled[rank, k] = self.star.pull(
                         worker, key.server, key.bytes, [released[k][rank]], key.index, self._place(key)
                     )
-                    builder.edge(pulled[rank, k], forwards[worker][g], distance=1)
+                    builder.edge(pulled[rank, k], forwards[worker][g], distance=window)
             for worker, arrived in self._hand_round(keys, pulled):
-                builder.edge(arrived, forwards[worker][g], distance=1)
+                builder.edge(arrived, forwards[worker][g], distance=window)
         self.last = before
+        if self.options.credit is not None:
+            held = [hold_back(builder, mine, self.options.credit, window) for mine in sent]
+            self.held_back = any(held)
         for worker in workers:
             builder.edge(before[worker], self.first[worker], distance=1)
+
+    def _parts(self, worker: int) -> list[int]:
+        """Return the parts of an iteration's samples that are *worker*'s: [-1] where it has one batch."""
+        each = self.options.push_every
+        return [-1] if each == 1 else list(range(worker * each, (worker + 1) * each))
+
+    def _up_to_the_last(self, worker: int, feeds: Sequence[data.Feed]) -> tuple[list[int], list[int]]:
+        """Add all that *worker* computes before the backward pass whose gradients go out.
+
+        Returns:
+            The forward pass of the first batch, by group, and the end of that of each batch.
+        """
+        first: list[int] = []
+        ends: list[int] = []
+        for part, feed in zip(self._parts(worker), feeds, strict=True):
+            before: list[int] = []
+            if ends:
+                (done,) = ends[-1:]
+                for g in reversed(range(len(self.groups))):
+                    done = self._backward(worker, g, done, part - 1)
+                before = [done]
+            tasks = self._forward(worker, [*before, *feed.arrived], part)
+            first = first or tasks
+            ends.append(tasks[-1])
+        return first, ends
 
     def _merge(self, keys: Sequence[Key], backwards: Sequence[int]) -> list[list[list[int]]]:
         """Add what devices send to the first of their machine; return what each push waits for.
@@ -247,16 +294,17 @@ class Servers:
         """Return the priority of the messages of *key*, None where they go as they come."""
         return key.group if self.by_priority else None
 
-    def _name(self, worker: int, what: str, g: int) -> str:
-        return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "")
+    def _name(self, worker: int, what: str, g: int, part: int) -> str:
+        batch = f".batch{part % self.options.push_every}" if part >= 0 else ""
+        return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "") + batch
 
-    def _forward(self, worker: int, after: Sequence[int]) -> list[int]:
+    def _forward(self, worker: int, after: Sequence[int], part: int) -> list[int]:
         tasks: list[int] = []
         for g, group in enumerate(self.groups):
             tasks.append(
                 self.star.builder.task(
-                    self._name(worker, "forward", g),
-                    Op("forward", worker=worker, layers=group.layers),
+                    self._name(worker, "forward", g, part),
+                    Op("forward", worker=worker, layers=group.layers, part=part),
                     self.star.device(worker),
                     pass_times(self.setting, worker, self.setting.workload.batch, group.layers)[0],
                     tasks[-1:] or after,
@@ -264,11 +312,11 @@ class Servers:
             )
         return tasks
 
-    def _backward(self, worker: int, g: int, after: int) -> int:
+    def _backward(self, worker: int, g: int, after: int, part: int) -> int:
         layers = self.groups[g].layers
         return self.star.builder.task(
-            self._name(worker, "backward", g),
-            Op("backward", worker=worker, layers=layers),
+            self._name(worker, "backward", g, part),
+            Op("backward", worker=worker, layers=layers, part=part),
             self.star.device(worker),
             pass_times(self.setting, worker, self.setting.workload.batch, layers)[1],
             [after],
@@ -320,7 +368,8 @@ class Servers:
 
     def cycle_s(self, worker: int) -> float:
         """Return the seconds of one cycle of *worker*, or of all that it pushes for, if it were alone."""
-        loading = data.alone_s(self.setting, self.share * self.setting.workload.batch)
+        read = self.share * self.options.push_every * self.setting.workload.batch
+        loading = data.alone_s(self.setting, read)
         return max(self._training_s(worker), loading)
 
     def _training_s(self, worker: int) -> float:
@@ -356,9 +405,10 @@ class Servers:
         )
 
     def _compute_s(self, worker: int) -> float:
-        """Return the seconds that *worker* is expected to compute."""
+        """Return the seconds that *worker* is expected to compute between two pushes."""
         forward, backward = self._times[worker]
-        return expected_compute(self.setting, worker, math.fsum(forward) + math.fsum(backward))
+        batch_s = expected_compute(self.setting, worker, math.fsum(forward) + math.fsum(backward))
+        return self.options.push_every * batch_s
 
     def _merge_s(self) -> float:
         """Return the seconds to bring the exposed gradients of a machine's devices to its first one."""
@@ -453,8 +503,9 @@ class Servers:
             "memory": memory.server_fed_worker(
                 workload.parameter_bytes, workload.activation_bytes * workload.batch
             ),
-            "samples": self.workers * workload.batch,
+            "samples": self.workers * self.options.push_every * workload.batch,
             "workers": self.workers,
+            **self._flow_facts(),
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
@@ -474,6 +525,20 @@ class Servers:
             "largest_tensor_bytes": _whole(self.slices, largest) * workload.dtype_bytes if largest else 0,
             "cycle_s": self.cycle_s(self.pushers[-1]) if self.loads else 0.0,
         }
+
+    def _flow_facts(self) -> dict[str, Any]:
+        """Return what is to be known of flow control, where it changes anything."""
+        options, batch = self.options, self.setting.workload.batch
+        found: dict[str, Any] = {}
+        if options.push_every > 1:
+            pieces = self.workers * options.push_every
+            found |= {"push_every": options.push_every, "parts": [batch] * pieces}
+            found["global_batch"] = pieces * batch
+        if options.window > 1:
+            found["window"] = options.window
+        if self.held_back:
+            found["credit_bytes"] = options.credit
+        return found
 
     def _server_memory(self, server: int) -> memory.Memory:
         """Return the memory of one server."""

@@ -11,6 +11,10 @@ answers the others at once, with the parameters as they are: only whoever sends 
 Each server, and with overlap each slice, gathers on its own. Several that count may each hold what another
 one waits for: nobody moves then, and they update with what they have.
 
+With ``push_every: t`` a worker pushes the sum of t batches at once (and pulls as often). With ``window: w``
+it computes on while up to w of its pushes are without a reply, on the parameters that the last but w
+brought: its own updates count as missed, too, and staleness is w W - 1.
+
 Equal workers that start together stay together; ``run.stagger: even`` lets worker w begin at w/W of
 the cycle that it would have alone. With ``local_merge`` a machine goes its own pace as one worker does, that
 of its slowest device, and staleness is the number of machines - 1.
@@ -89,7 +93,8 @@ def _gathered(
 ) -> tuple[int, Sequence[int]]:
     """Add what a server does with the pushes of *key*; return its update, and each worker's reply."""
     builder, added = servers.star.builder, servers.added(key, pushes)
-    batch = builder.batch(f"ps{key.server}.batch{key.end}", added, **asdict(trigger))
+    name, window = f"ps{key.server}.batch{key.end}", servers.options.window
+    batch = builder.batch(name, added, window=window, **asdict(trigger))
     update = servers.serve("apply", key, servers.update_s(key), [])
     replies = [servers.reply(key, worker, []) for worker in servers.pushers]
     builder.answer(batch, update, dict(zip(added, replies, strict=True)))

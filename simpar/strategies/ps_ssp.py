@@ -28,6 +28,9 @@ def build(setting: Setting) -> Program:
     options, run = setting.strategy.options, setting.scenario.run
     assert isinstance(options, SspOptions)
     bound = options.staleness
+    if options.window > 1:
+        said = "the replies are what holds a worker back, and a window lets it go on without them"
+        raise setting.refuse("window", said, f"write 1, or staleness: {bound + options.window - 1}")
 
     def released(servers: Servers, key: Key, applies: Sequence[int]) -> Sequence[int]:
         builder = servers.star.builder

@@ -10,6 +10,10 @@ iteration by then and is answered at once, so it begins the next one late, but w
 catches up as soon as it is faster than the step. A worker that is slower in every step stays behind, and
 all it computes is dropped. Samples of a step are those of W - b workers.
 
+With ``push_every: t`` a step has t batches of every worker, whose gradients go out as one sum. With
+``window: w`` a worker goes on while its pushes and pulls are on their way: it trains on parameters that are
+w - 1 updates old, and communication hides behind compute.
+
 Formula: without overlap, Z + 2 (alpha + max(n / B_w, W n / (S B_s))) for W workers, S servers with
 equal shards of n bytes, links of B_w and B_s bytes per second, latency alpha, compute Z; the servers' adds
 and update come on top. With unequal shards the fullest server's load takes the place of n / S.
@@ -56,5 +60,5 @@ def build(setting: Setting) -> Program:
     servers.lay(apply)
     if not backups:
         return servers.program("sync", updates)
-    samples = awaited * servers.share * setting.workload.batch
+    samples = awaited * servers.share * options.push_every * setting.workload.batch
     return servers.program("sync", updates, awaited, samples=samples, backup_workers=backups)

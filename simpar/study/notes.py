@@ -483,6 +483,8 @@ def _idle_server_options(setting: Setting, program: Program) -> list[tuple[str, 
     given, found = options.model_fields_set, []
     if "backup_workers" in given and "backup_workers" not in meta:
         found.append(("backup_workers", "none is the default"))
+    if "credit" in given and "credit_bytes" not in meta:
+        found.append(("credit", "no worker ever has more to send at once"))
     if "late" in given and "backup_workers" not in meta:
         found.append(("late", "nobody is late without backup_workers"))
     if "priority" in given and not meta.get("priority"):

@@ -1,0 +1,180 @@
+"""S9: how often and how much a worker sends is its own to limit: window, push_every, credit, slices."""
+
+import math
+from collections import defaultdict
+
+import pytest
+
+import simpar
+from simpar.simulate import simulate
+
+LAYERS = ((1.0, 2.0, 1000, 0.0),)
+UNEVEN = {"compute": {"kind": "lognormal", "mean": 1, "cv": 0.5}, "replications": 1}
+FAST = 1e15
+
+
+def run(scene, strategy, **numbers):
+    scenario = scene(strategy, **({"layers": LAYERS, "workers": 3} | numbers))
+    return simulate(simpar.compile(scenario, scenario.strategies[0].name))
+
+
+def rows(trace, kind):
+    """Return (worker, iteration, ready, start, end, bytes) of all ops of a kind, as the trace has them."""
+    program = trace.program
+    columns = (trace.task, trace.iteration, trace.ready_s, trace.start_s, trace.end_s)
+    return [
+        (program.ops[task].worker, iteration, ready, start, end, float(program.bytes[task]))
+        for task, iteration, ready, start, end in zip(*(one.tolist() for one in columns), strict=True)
+        if program.ops[task].kind == kind
+    ]
+
+
+def peak(changes):
+    """Return the most that (time, change) come to; at one time what goes, goes first."""
+    level = most = 0.0
+    for _, change in sorted(changes):
+        level += change
+        most = max(most, level)
+    return most
+
+
+@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize("sharing", ["fair", "fifo"])
+def test_s9a_no_more_slices_of_a_worker_are_under_way_than_its_window(scene, agree, window, sharing):
+    """A slice is under way from when it is to be pushed until its reply is there."""
+    strategy = {"ps-async": {"window": window}}
+    trace = run(scene, strategy, sharing=sharing, run={"steps": 12}, variation=UNEVEN)
+    pushed, replied = defaultdict(lambda: math.inf), defaultdict(float)
+    for worker, iteration, ready, _, _, _ in rows(trace, "push"):
+        pushed[worker, iteration] = min(pushed[worker, iteration], ready)
+    for worker, iteration, _, _, end, _ in rows(trace, "pull"):
+        replied[worker, iteration] = max(replied[worker, iteration], end)
+    most = 0.0
+    for worker in range(3):
+        mine = [key for key in pushed if key[0] == worker]
+        most = max(most, peak([(pushed[key], 1) for key in mine] + [(replied[key], -1) for key in mine]))
+    agree("slices under way", most, window)
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_s9a_with_a_window_a_worker_misses_its_own_updates_too(scene, measure, agree, window):
+    """Between the reply that it computes on and its own apply lie window - 1 of its own and all others'."""
+    found = measure(scene({"ps-async": {"window": window}}, workers=4, run={"steps": 40, "warmup": 4}))
+    agree("staleness", found.staleness.mean, window * 4 - 1, rel=0.05)
+
+
+@pytest.mark.parametrize("push_every", [1, 2, 5])
+@pytest.mark.parametrize("kind", ["ps-sync", "ps-async", "ps-ssp"])
+def test_s9b_a_worker_pushes_once_for_so_many_slices(scene, agree, kind, push_every):
+    trace = run(scene, {kind: {"push_every": push_every}})
+    pushes, slices = rows(trace, "push"), rows(trace, "forward")
+    for worker in range(3):
+        computed = sum(one[0] == worker for one in slices)
+        agree("pushes", sum(one[0] == worker for one in pushes), math.ceil(computed / push_every))
+
+
+def in_network(trace):
+    """Return the most bytes of pushes that are in the network at once, waiting or on their way."""
+    pushes = rows(trace, "push")
+    return peak([(one[2], one[5]) for one in pushes] + [(one[4], -one[5]) for one in pushes])
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_s9c_the_network_never_holds_more_than_the_windows_of_all_workers(scene, agree, window):
+    strategy = {"ps-async": {"window": window}}
+    trace = run(scene, strategy, layers=((1e-6, 1e-6, 1000, 0.0),), run={"steps": 12, "stagger": "none"})
+    agree("bytes at once", in_network(trace), 3 * window * 4000.0)
+
+
+def test_s9c_sending_everything_at_once_gets_the_last_byte_no_sooner_and_makes_slices_wait(scene, agree):
+    """Every slice has its turn: the i-th of I of all W workers ends at i W n / B, on average half of all."""
+    layers, steps, run_ = ((1e-9, 1e-9, 1000, 0.0),), 20, {"steps": 20, "warmup": 0, "stagger": "none"}
+    numbers = {"layers": layers, "run": run_, "server_bandwidth": 1000.0, "bandwidth": FAST}
+    at_once = run(scene, {"ps-async": {"window": 1000}}, **numbers)
+    in_turn = run(scene, {"ps-async": {"window": 1}}, **numbers)
+    iterations = at_once.program.iterations
+    assert iterations >= steps
+    whole = iterations * 3 * 4.0
+    pushes = rows(at_once, "push")
+    agree("last byte, s", max(one[4] for one in pushes), whole, rel=1e-6)
+    waits = [end - ready for _, _, ready, _, end, _ in pushes]
+    agree("mean wait, s", sum(waits) / len(waits), whole * (iterations + 1) / (2 * iterations), rel=1e-6)
+    shorter = [end - ready for _, _, ready, _, end, _ in rows(in_turn, "push")]
+    assert max(shorter) <= 3 * 4.0 * (1 + 1e-9), "in turn, a push waits for one of each other worker"
+
+
+THETA, N, B = 0.01, 4000.0, 1000.0
+
+
+@pytest.mark.parametrize("slices", [1, 2, 5, 10, 20, 25, 40])
+def test_s9d_slices_pushed_and_pulled_at_once_take_one_more_than_their_number(scene, measure, agree, slices):
+    strategy = {"ps-sync": {"overlap": True, "slice_bytes": f"{N / slices} B"}}
+    found = measure(scene(strategy, workers=1, bandwidth=B, overhead=THETA))
+    agree("step, s", found.step_s - 3.0, (slices + 1) * (THETA + N / (slices * B)))
+
+
+def test_s9d_the_best_number_of_slices_is_where_the_formula_has_it(scene, measure, agree):
+    """k* = sqrt(n / (theta B)) = 20, of T(k*) = (sqrt(n / B) + sqrt(theta))^2."""
+    counts = [8, 10, 16, 20, 25, 40, 50]
+    found = {}
+    for slices in counts:
+        strategy = {"ps-sync": {"overlap": True, "slice_bytes": f"{N / slices} B"}}
+        found[slices] = measure(scene(strategy, workers=1, bandwidth=B, overhead=THETA)).step_s - 3.0
+    agree("best number of slices", min(found, key=found.get), math.sqrt(N / (THETA * B)))
+    agree("step there, s", found[20], (math.sqrt(N / B) + math.sqrt(THETA)) ** 2)
+
+
+@pytest.mark.parametrize("push_every", [2, 4, 10])
+@pytest.mark.parametrize("kind", ["ps-sync", "ps-async"])
+def test_s9e_pushing_for_several_slices_at_once_divides_communication(
+    scene, measure, agree, kind, push_every
+):
+    """Gain (1 + a) / (1 + a / tau), a the time of communication over that of compute."""
+    numbers = {"workers": 2, "server_bandwidth": FAST, "layers": LAYERS, "run": {"steps": 10}}
+    once = measure(scene(kind, **numbers))
+    seldom = measure(scene({kind: {"push_every": push_every}}, **numbers))
+    a = 2 * 4.0 / 3.0
+    gain = seldom.samples_per_s / once.samples_per_s
+    agree("gain", gain, (1 + a) / (1 + a / push_every))
+
+
+@pytest.mark.parametrize("sharing", ["fair", "fifo"])
+@pytest.mark.parametrize("credit", [1, 2, 4, 8])
+@pytest.mark.parametrize("latency", [0.0, 0.3, 2.0])
+def test_s9_a_credit_of_c_slices_keeps_no_more_under_way_and_slows_a_link_that_is_far(
+    scene, agree, credit, latency, sharing
+):
+    """Of c slices a round trip of s / B + 2 alpha the link carries min(B, c s / round trip)."""
+    size, count, rate = 500.0, 8, 1000.0
+    strategy = {"ps-sync": {"overlap": True, "slice_bytes": f"{size} B", "credit": f"{credit * size} B"}}
+    numbers = {"bandwidth": rate, "server_bandwidth": FAST, "latency": latency, "sharing": sharing}
+    trace = run(scene, strategy, workers=1, **numbers)
+    program = trace.program
+    sent = {}
+    for task, iteration, start, end in zip(
+        trace.task.tolist(),
+        trace.iteration.tolist(),
+        trace.start_s.tolist(),
+        trace.end_s.tolist(),
+        strict=True,
+    ):
+        if program.ops[task].kind == "push" and iteration == 1:
+            begun, ended = sent.get(int(program.message[task]), (math.inf, 0.0))
+            sent[int(program.message[task])] = min(begun, start), max(ended, end)
+    began = min(start for start, _ in sent.values())
+    round_trip = size / rate + 2 * latency
+    turn = max(round_trip, credit * size / rate)
+    delivered = turn * (count // credit - 1) + credit * size / rate + latency
+    # Sharing first in, first out, a message's latency lies before its last link, not after it.
+    agree("all slices there, s", max(end for _, end in sent.values()) - began, delivered, rel=1e-6)
+    if sharing == "fair":
+        spans = [(start, 1) for start, _ in sent.values()] + [(end, -1) for _, end in sent.values()]
+        assert peak(spans) <= credit
+
+
+def test_s9_a_credit_that_everything_fits_in_changes_nothing_and_is_said(scene, measure):
+    strategy = {"ps-sync": {"servers": 2, "credit": "1 MB"}}
+    found = simpar.compare(scene(strategy, {"ps-sync": {"servers": 2}}, workers=3))
+    first, second = found["ps-sync"], found["ps-sync-2"]
+    assert first.step_s == second.step_s
+    assert any("credit" in note for note in found.notes)
