@@ -123,25 +123,30 @@ def bucket_buffers(largest_bucket_bytes: float, buckets: int, overlap: bool) -> 
     return largest_bucket_bytes * min(buckets, 2 if overlap else 1)
 
 
-def server_fed_worker(parameter_bytes: float, activation_bytes: float) -> Memory:
+def server_fed_worker(parameter_bytes: float, activation_bytes: float, window: int = 1) -> Memory:
     """Return the memory of a worker whose optimizer runs at parameter servers.
 
-    Gradients are sent from where they are, parameters received into their place: no buffers.
+    Gradients are sent from where they are, parameters received into their place: no buffers. With a window
+    of several iterations on their way, each further one has gradients that still go and parameters that come
+    before they are wanted.
 
     Args:
         parameter_bytes: the whole model's parameters.
         activation_bytes: all layers' outputs for the worker's whole batch.
+        window: iterations on their way at once.
 
     Raises:
         ValueError: an argument is negative.
 
     Left out: workspace, fragmentation, framework context. Stops being true when the worker keeps a second
-    copy of the parameters, to pull into while it still computes.
+    copy of the parameters for any other reason.
 
-    >>> server_fed_worker(100e6, 5e9).total
-    5200000000.0
+    >>> server_fed_worker(100e6, 5e9).total, server_fed_worker(100e6, 5e9, window=2).total
+    (5200000000.0, 5400000000.0)
     """
-    return all_reduce_worker(parameter_bytes, activation_bytes, 0.0)
+    checks.count(window=window)
+    under_way = 2 * (window - 1) * parameter_bytes
+    return all_reduce_worker(parameter_bytes, activation_bytes, 0.0, under_way)
 
 
 def pipeline_stage(

@@ -26,13 +26,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simpar.cost import memory, parameter_server
+from simpar.cost import memory
 from simpar.program import MOST_TASKS, Op, Program
 from simpar.scenario.options import PsOptions
 from simpar.strategies import data
-from simpar.strategies.common import Group, Setting, Star, groups, layer_times, pass_times, tensor_elements
+from simpar.strategies.common import Group, Setting, Star, groups, pass_times, tensor_elements
 from simpar.strategies.flow_control import Sent, hold_back
-from simpar.strategies.variation import expected_compute
+from simpar.strategies.server_cycles import Cycles
 from simpar.workload.placement import Slice, loads, place
 
 
@@ -52,9 +52,6 @@ class Key:
         """How the names of its tasks end."""
         return f".{self.index}" if self.index >= 0 else ""
 
-
-MOST_UNEVEN = 50.0
-"""Times the shortest cycle up to which the longest is allowed for; beyond it, run.steps have to be."""
 
 Apply = Callable[[Key, Sequence[int]], Sequence[int]]
 """Given a key and the push of each pusher that has arrived, add the server's tasks and return, for each
@@ -147,7 +144,13 @@ class Servers:
         """The last backward of each worker."""
         self.held_back = False
         """Whether the credit makes any push wait."""
-        self._times = [layer_times(setting, worker, workload.batch) for worker in range(self.workers)]
+        self.cycles = Cycles(
+            self.star,
+            self.loads,
+            self._exposed_loads(),
+            self.share,
+            len(workload.layers) - self.groups[-1].layers[0],
+        )
 
     def _whole_keys(self) -> list[list[Key]]:
         """One key a server, all in one group."""
@@ -366,109 +369,6 @@ class Servers:
         """Return the seconds to add one push of *key* and update at once, which takes it up once only."""
         return self.add_s(key) + self.update_s(key) - self.setting.cluster.server.overhead_s
 
-    def cycle_s(self, worker: int) -> float:
-        """Return the seconds of one cycle of *worker*, or of all that it pushes for, if it were alone."""
-        read = self.share * self.options.push_every * self.setting.workload.batch
-        loading = data.alone_s(self.setting, read)
-        return max(self._training_s(worker), loading)
-
-    def _training_s(self, worker: int) -> float:
-        """Return the seconds of such a cycle whose data is there.
-
-        With overlap, all but the first layers' pushes are hidden behind the backward pass, or outlast it.
-        """
-        cluster, network = self.setting.cluster, self.star.network
-        assert network is not None
-        slowest = max(range(worker, worker + self.share), key=lambda one: (self._compute_s(one), -one))
-        if self.share > 1 or self.options.colocate:
-            there_and_back = 2 * (self._merge_s() + self._one_way_s(worker))
-            server = cluster.server
-            work = (server.add_bytes_per_s, server.update_bytes_per_s)
-            return (
-                self._hidden_s(slowest)
-                + self._compute_s(slowest)
-                + there_and_back
-                + parameter_server.server_cpu(
-                    self.exposed_loads, 1, *work, aggregate=False, overhead=server.overhead_s
-                )
-            )
-        return self._hidden_s(worker) + parameter_server.uncontended_cycle(
-            self._compute_s(worker),
-            self.exposed_loads,
-            network.bytes_per_s,
-            network.server_bytes_per_s,
-            network.latency_s,
-            network.overhead_s,
-            cluster.server.add_bytes_per_s,
-            cluster.server.update_bytes_per_s,
-            cluster.server.overhead_s,
-        )
-
-    def _compute_s(self, worker: int) -> float:
-        """Return the seconds that *worker* is expected to compute between two pushes."""
-        forward, backward = self._times[worker]
-        batch_s = expected_compute(self.setting, worker, math.fsum(forward) + math.fsum(backward))
-        return self.options.push_every * batch_s
-
-    def _merge_s(self) -> float:
-        """Return the seconds to bring the exposed gradients of a machine's devices to its first one."""
-        intra = self.setting.cluster.intra
-        if self.share == 1 or intra is None:
-            return 0.0
-        sent = (self.share - 1) * math.fsum(self.exposed_loads)
-        return intra.latency_s + intra.overhead_s + sent / intra.bytes_per_s
-
-    def _one_way_s(self, worker: int) -> float:
-        """Return the seconds of the exposed pushes of *worker* alone: of the fullest link on their ways."""
-        carried, late_s = self._carried([worker], self.exposed_loads)
-        return late_s + max(carried.values(), default=0.0)
-
-    def _carried(self, workers: Sequence[int], loads: Sequence[float]) -> tuple[dict[str, float], float]:
-        """Return the seconds of each link for the pushes of *workers*, and what a message takes beside."""
-        carried: dict[str, float] = {}
-        late_s = 0.0
-        for worker in workers:
-            for server, load in enumerate(loads):
-                way = self.star.way_to_server(worker, server)
-                for link, rate in way.links if load else ():
-                    carried[link] = carried.get(link, 0.0) + load / rate
-                    late_s = max(late_s, way.latency_s + way.overhead_s)
-        return carried, late_s
-
-    def longest_over_shortest(self) -> float:
-        """Return how many times the shortest cycle the longest may be, all pushing at once, speeds apart.
-
-        Who shares a machine with a server is served sooner than those who queue for its link; where servers
-        are apart, all are served alike.
-        """
-        everybody, late_s = self._carried(self.pushers, self.loads)
-        cycles = []
-        for worker in self.pushers:
-            own, _ = self._carried([worker], self.loads)
-            queued_s = late_s + max(everybody[link] for link in own) if own else 0.0
-            cycles.append(self.cycle_s(worker) + 2 * queued_s)
-        return min(max(cycles) / min(cycles), MOST_UNEVEN) if min(cycles) else 1.0
-
-    @property
-    def exposed_loads(self) -> list[float]:
-        """Bytes by server that nothing can hide: all of them, or with overlap those of the first layers."""
-        if not self.options.overlap:
-            return [float(load) for load in self.loads]
-        exposed = [0.0] * self.options.servers
-        for key in self.keys[0]:
-            exposed[key.server] += key.bytes
-        return exposed
-
-    def _hidden_s(self, worker: int) -> float:
-        """Return the seconds by which pushes outlast the backward pass that is to hide them."""
-        network = self.star.network
-        if not self.options.overlap or network is None:
-            return 0.0
-        early = [load - shown for load, shown in zip(self.loads, self.exposed_loads, strict=True)]
-        sending = max(sum(early) / network.bytes_per_s, max(early) / network.server_bytes_per_s)
-        _, backward = self._times[worker]
-        return max(0.0, sending - math.fsum(backward[: self.groups[-1].layers[0]]))
-
     def program(self, clock: str, updates: Sequence[int], awaited: int = 0, **facts: Any) -> Program:
         """Return the program. A step ends with the updates, and not before the last backward pass.
 
@@ -501,7 +401,7 @@ class Servers:
         names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
         return {
             "memory": memory.server_fed_worker(
-                workload.parameter_bytes, workload.activation_bytes * workload.batch
+                workload.parameter_bytes, workload.activation_bytes * workload.batch, self.options.window
             ),
             "samples": self.workers * self.options.push_every * workload.batch,
             "workers": self.workers,
@@ -523,7 +423,7 @@ class Servers:
             "fullest_server": fullest,
             "largest_tensor": names[largest.tensor] if largest else "",
             "largest_tensor_bytes": _whole(self.slices, largest) * workload.dtype_bytes if largest else 0,
-            "cycle_s": self.cycle_s(self.pushers[-1]) if self.loads else 0.0,
+            "cycle_s": self.cycles.alone_s(self.pushers[-1]) if self.loads else 0.0,
         }
 
     def _flow_facts(self) -> dict[str, Any]:
@@ -539,6 +439,15 @@ class Servers:
         if self.held_back:
             found["credit_bytes"] = options.credit
         return found
+
+    def _exposed_loads(self) -> list[float]:
+        """Bytes by server that nothing can hide: all of them, or with overlap those of the first layers."""
+        if not self.options.overlap:
+            return [float(load) for load in self.loads]
+        exposed = [0.0] * self.options.servers
+        for key in self.keys[0]:
+            exposed[key.server] += key.bytes
+        return exposed
 
     def _server_memory(self, server: int) -> memory.Memory:
         """Return the memory of one server."""

@@ -134,7 +134,7 @@ def _begun(setting: Setting, rounds: int) -> tuple[Servers, list[tuple[int, int,
         for place, worker in enumerate(pushers[1:], start=1):
             start = builder.gather(f"w{worker}.start", [], Op("start", worker=worker))
             builder.edge(start, start, distance=1)
-            starts.append((start, worker, servers.cycle_s(worker) * place / len(pushers)))
+            starts.append((start, worker, servers.cycles.alone_s(worker) * place / len(pushers)))
     return servers, starts
 
 
@@ -163,7 +163,7 @@ def iterations(setting: Setting, slowed: float = 1.0) -> int:
     # as many steps of the slowest as were asked for.
     rounds = run.warmup + 1 + run.steps
     colocated = getattr(setting.strategy.options, "colocate", False)
-    uneven = Servers(setting, 1).longest_over_shortest() if colocated else 1.0
+    uneven = Servers(setting, 1).cycles.longest_over_shortest() if colocated else 1.0
     uneven *= slowed
     return math.ceil((rounds + 1) * max(speeds) / min(speeds) * uneven) - 1
 

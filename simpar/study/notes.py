@@ -48,6 +48,7 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
             )
         said += _of_few(setting, measured, name)
     said += _of_gathering(measured, name)
+    said += _of_flow_control(measured, name)
     slowing = measured.slowing_frac
     if abs(slowing) > (SETTLING_AT_RANDOM if is_random(setting.scenario) else SETTLING):
         said.append(
@@ -95,6 +96,19 @@ def _of_few(setting: Setting, measured: Measured, name: str) -> list[str]:
         f"{name} was measured over {counted} only, so its figures are an estimate, uncertain by up to "
         f"{100 * uncertain:.0f} % (write more run.steps)"
     ]
+
+
+def _of_flow_control(measured: Measured, name: str) -> list[str]:
+    """Return what of a strategy's flow control makes its steps other than those that it is compared with."""
+    meta, said = measured.program.meta, []
+    if "push_every" in meta:
+        batches = f"{meta['push_every']} batches of every worker"
+        said.append(f"a step of {name} has {batches} (push_every): compare samples per second")
+    if "window" in meta and not measured.is_async:
+        old = f"{meta['window'] - 1} update{'s' if meta['window'] > 2 else ''} old"
+        why = f"its window of {meta['window']} lets workers go on before the replies are there"
+        said.append(f"{name} trains on parameters {old}: {why}")
+    return said
 
 
 def _of_gathering(measured: Measured, name: str) -> list[str]:

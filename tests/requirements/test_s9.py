@@ -3,10 +3,16 @@
 import math
 from collections import defaultdict
 
+import numpy as np
 import pytest
+from plain_training import one_device
+from replay_lab import LAB, RATE
 
 import simpar
+from simpar.result import Measured
+from simpar.result.staleness import stale_gradients
 from simpar.simulate import simulate
+from simpar.trace import Walk
 
 LAYERS = ((1.0, 2.0, 1000, 0.0),)
 UNEVEN = {"compute": {"kind": "lognormal", "mean": 1, "cv": 0.5}, "replications": 1}
@@ -178,3 +184,45 @@ def test_s9_a_credit_that_everything_fits_in_changes_nothing_and_is_said(scene, 
     first, second = found["ps-sync"], found["ps-sync-2"]
     assert first.step_s == second.step_s
     assert any("credit" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("options", [{}, {"servers": 3}, {"overlap": True}])
+@pytest.mark.parametrize("push_every", [2, 3])
+def test_s9b_what_is_pushed_for_several_slices_is_the_sum_of_their_gradients(agree, push_every, options):
+    """So that training is that of SGD on all of them at once."""
+    strategy = {"ps-sync": {"push_every": push_every} | options}
+    found = LAB.replay(LAB.trace(LAB.scenario(strategy, workers=2)))
+    whole = 2 * push_every * LAB.BATCH
+    wanted, losses = one_device(LAB.model, LAB.parameters, LAB.source, LAB.STEPS, whole, RATE)
+    agree("samples learned from", found.samples, LAB.STEPS * whole)
+    np.testing.assert_allclose(found.loss_by_iteration(), losses, rtol=1e-12)
+    for one, other in zip(found.parameters, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("window", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"servers": 2, "overlap": True, "credit": "100 B"}])
+def test_s9a_with_a_window_gradients_are_those_of_the_parameters_so_many_updates_before(
+    agree, window, options
+):
+    strategy = {"ps-sync": {"window": window} | options}
+    found = LAB.replay(LAB.trace(LAB.scenario(strategy, workers=3, steps=7)))
+    whole, history = 3 * LAB.BATCH, [LAB.parameters]
+    for step in range(7):
+        old = history[max(0, len(history) - window)]
+        _, gradients = LAB.model.gradient(old, *LAB.source(step * whole, whole))
+        history.append([p - RATE * (g / whole) for p, g in zip(history[-1], gradients, strict=True)])
+    for one, other in zip(found.parameters, history[-1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-15)
+    read = {one.iteration: one.staleness for one in found.gradients}
+    agree("staleness", read[6], window - 1)
+
+
+def test_s9a_the_staleness_that_is_predicted_with_a_window_is_what_replay_observes(agree):
+    scenario = LAB.scenario({"ps-async": {"window": 2}}, workers=3, steps=8, cluster={"speed": [1, 0.6, 0.8]})
+    trace = LAB.trace(scenario)
+    seen = [one.staleness for one in LAB.replay(trace).gradients if one.iteration >= 2]
+    predicted = [stale for _, _, stale in stale_gradients(trace, Measured(trace).applied, Walk(trace))]
+    assert len(seen) > 12
+    agree("sum of staleness", sum(predicted), sum(seen))
+    assert sorted(predicted) == sorted(seen)
