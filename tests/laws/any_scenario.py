@@ -5,7 +5,7 @@ import random
 
 def draw(seed):
     """Return the arguments of a scene, as one mapping with its strategies."""
-    rng, flow = random.Random(seed), random.Random(-seed - 1)
+    rng = random.Random(seed)
     workers, layers = rng.randint(1, 6), rng.randint(1, 5)
     servers = rng.randint(1, 4)
     batch = rng.randint(1, 4)
@@ -18,12 +18,6 @@ def draw(seed):
         }
         if rng.random() < 0.4:
             options["slice_bytes"] = f"{rng.randint(400, 9000)} B"
-        if flow.random() < 0.3:
-            options["window"] = flow.randint(2, 3)
-        if flow.random() < 0.3:
-            options["push_every"] = flow.randint(2, 3)
-        if flow.random() < 0.3:
-            options["credit"] = f"{flow.randint(100, 9000)} B"
         return options
 
     ring = {"overlap": rng.random() < 0.5}
