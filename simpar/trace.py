@@ -37,7 +37,7 @@ MOST_PIECES = 1000
 """Messages of one ring that a path tells apart."""
 
 COMPUTE_OPS = frozenset({"forward", "backward", "update"})
-SERVER_OPS = frozenset({"add", "apply"})
+SERVER_OPS = frozenset({"add", "apply", "predict"})
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,6 +46,8 @@ VARIANTS = {
         ("All forwards, then all backwards.", "{pipeline: {microbatches: 4}}"),
         ("One forward, one backward.", "{pipeline: {schedule: 1f1b, microbatches: 4}}"),
     ],
+    "replicated": [("All get the parameters, each predicts its share of the records.", "{replicated: }")],
+    "ensemble": [("All predict all the records, and vote.", "{ensemble: {combine: vote}}")],
 }
 """By kind, what is shown of it and how a scenario writes it."""
 

@@ -149,6 +149,27 @@ def server_fed_worker(parameter_bytes: float, activation_bytes: float, window: i
     return all_reduce_worker(parameter_bytes, activation_bytes, 0.0, under_way)
 
 
+def predictor(parameter_bytes: float, activation_bytes: float) -> Memory:
+    """Return the memory of a device that predicts and learns nothing: no gradients, no optimizer.
+
+    Args:
+        parameter_bytes: the whole model's parameters.
+        activation_bytes: the most of the layers' outputs that a forward pass holds at once, for all records
+            that it takes together.
+
+    Raises:
+        ValueError: an argument is negative.
+
+    Left out: workspace, fragmentation, framework context. Stops being true where outputs are kept until the
+    pass ends, as frameworks do unless they are told that there is no way back.
+
+    >>> predictor(100e6, 20e6).total
+    120000000.0
+    """
+    checks.not_negative(parameter_bytes=parameter_bytes, activation_bytes=activation_bytes)
+    return Memory(parameter_bytes, 0.0, 0.0, activation_bytes)
+
+
 def pipeline_stage(
     parameter_bytes: float,
     microbatch_activation_bytes: float,

@@ -18,7 +18,7 @@ import numpy as np
 from simpar.program import Program
 
 DATA = frozenset({"load"})
-ACTIVATIONS = frozenset({"activation", "gradient"})
+ACTIVATIONS = frozenset({"activation", "gradient", "output"})
 """Kinds of ops whose messages carry no parameters and no gradients of parameters."""
 
 

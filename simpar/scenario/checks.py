@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from simpar.scenario.model import ProfileFile
-from simpar.scenario.options import KINDS
+from simpar.scenario.options import HOSTED, KINDS
 from simpar.scenario.overrides import strategy_names
 from simpar.scenario.presets import INSTANCE_DEVICES
 from simpar.scenario.report import EXAMPLES, Report
@@ -336,6 +336,7 @@ def _check_topology(data: Data, workers: int | None, report: Report) -> None:
         for kind, options in kinds
         if kind in KINDS and "servers" in KINDS[kind].model_fields and not options.get("colocate")
     ]
+    servers += [1 for kind, _ in kinds if kind in HOSTED]
     per_node = devices_per_node(_section(data, "cluster") or {})
     known = workers is not None and per_node is not None and workers % per_node == 0
     machines = machine_names(workers or 0, per_node or 1) if known else None

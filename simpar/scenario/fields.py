@@ -144,12 +144,14 @@ Flops = Annotated[float, Quantity("flops", "0 FLOP", "1e24 FLOP", zero=True)]
 class Choice:
     """One of the words of a ``Literal``.
 
-    *later* are words that this version does not model yet, *spellings* other ways to write those it does.
+    *later* are words that this version does not model yet, *spellings* other ways to write those it does,
+    *senseless* words of other kinds that make no sense here, with why and what to write.
     """
 
     what: str
     later: tuple[str, ...] = ()
     spellings: tuple[tuple[str, str], ...] = ()
+    senseless: tuple[tuple[str, str, str], ...] = ()
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -158,6 +160,9 @@ class Choice:
 
         def read(value: Any) -> str:
             plain = dict(self.spellings).get(value, value) if isinstance(value, str) else value
+            for word, why, fix in self.senseless:
+                if plain == word:
+                    raise complaint(f"{self.what} {shown(word)} makes no sense here: {why}", fix)
             return read_word(plain, self.what, known, self.later)
 
         return core_schema.no_info_plain_validator_function(read, metadata={"known": known})

@@ -168,6 +168,29 @@ class PipelineOptions(Options):
     """Number of micro-batches that a step is cut into."""
 
 
+_AGREE = "the copies agree, and each record is predicted once", "write concat, or take an ensemble"
+_REPEAT = "every device predicts all the records", "write mean, sum or vote, or take replicated"
+
+
+class ReplicatedOptions(Options):
+    """Devices with the same parameters that predict shares of the records; nothing is trained."""
+
+    combine: Annotated[
+        Literal["concat"],
+        Choice("combine", senseless=(("mean", *_AGREE), ("sum", *_AGREE), ("vote", *_AGREE))),
+    ] = "concat"
+    """What the host makes of the outputs: it puts them one after another, in the order of the records."""
+
+
+class EnsembleOptions(Options):
+    """Devices with parameters of their own that all predict all records; nothing is trained."""
+
+    combine: Annotated[
+        Literal["mean", "sum", "vote"], Choice("combine", senseless=(("concat", *_REPEAT),))
+    ] = "mean"
+    """What the host makes of the outputs of a record: their mean, their sum, or a vote of their classes."""
+
+
 KindOptions = (
     SingleOptions
     | HostedOptions
@@ -176,6 +199,8 @@ KindOptions = (
     | SspOptions
     | AllreduceOptions
     | PipelineOptions
+    | ReplicatedOptions
+    | EnsembleOptions
 )
 
 KINDS: dict[str, type[KindOptions]] = {
@@ -186,8 +211,16 @@ KINDS: dict[str, type[KindOptions]] = {
     "ps-ssp": SspOptions,
     "allreduce": AllreduceOptions,
     "pipeline": PipelineOptions,
+    "replicated": ReplicatedOptions,
+    "ensemble": EnsembleOptions,
 }
 """Options of each kind that this version models."""
+
+PREDICTING = frozenset({"replicated", "ensemble"})
+"""Kinds that predict and learn nothing."""
+
+HOSTED = frozenset({"hosted", *PREDICTING})
+"""Kinds with a host, one machine that is called and linked as a server is."""
 
 
 @dataclass(frozen=True, slots=True)

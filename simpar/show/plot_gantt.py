@@ -64,6 +64,8 @@ WORK = {
     "all_gather": ("all-gather", "#009E73"),
     "activation": ("activations", "#E69F00"),
     "gradient": ("gradients", "#009E73"),
+    "output": ("outputs", "#E69F00"),
+    "predict": ("combine outputs", "#A33B00"),
 }
 """Name and colour of each kind of work, in the order of the legend; no two of one strategy are alike."""
 

@@ -169,6 +169,8 @@ PHASES = {
     "all_reduce": "all-reduce",
     "activation": "send activations",
     "gradient": "send gradients back",
+    "output": "send outputs",
+    "predict": "combine outputs",
 }
 """What people call an operation, by its kind."""
 
@@ -297,8 +299,10 @@ def _compute(found: Explanation, kind: str) -> str:
         launched = f"{spell(device.launch_s, 'duration')} to launch and " if device.launch_s else ""
         longer = "the longer of computing and moving bytes" if device.roofline else "its computing"
         return f"{len(workload.layers)} layers, each {launched}{longer}"
+    # Every device of an ensemble takes the samples of all.
+    samples = workload.batch * (found.row.workers if found.row.kind == "ensemble" else 1)
     return (
-        f"{spell(flops, 'flops', digits=3)} x {workload.batch} {workload.unit} / "
+        f"{spell(flops, 'flops', digits=3)} x {samples} {workload.unit} / "
         f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"
     )
 
@@ -371,6 +375,8 @@ def assumptions(meta: Mapping[str, Any], cluster: Cluster) -> list[str]:
         said.append("no overlap of communication with the backward pass (set overlap: true)")
     if "servers" in meta and not cluster.server.takes_time:
         said.append("servers that add and update in no time")
+    elif "combine" in meta:
+        said.append("no training: forward passes only")
     elif "servers" not in meta:
         said.append("updates in no time")
     if cluster.devices_per_node > 1:

@@ -14,7 +14,18 @@ from simpar.errors import InputError, ProgramError
 from simpar.program import MOST_TASKS, Program
 from simpar.program.collecting import uncollected
 from simpar.scenario import AnyScenario, Scenario, Strategy, load
-from simpar.strategies import allreduce, hosted, parameter_server, pipeline, ps_async, ps_ssp, ps_sync, single
+from simpar.strategies import (
+    allreduce,
+    ensemble,
+    hosted,
+    parameter_server,
+    pipeline,
+    ps_async,
+    ps_ssp,
+    ps_sync,
+    replicated,
+    single,
+)
 from simpar.strategies.common import Setting
 from simpar.strategies.variation import vary
 
@@ -26,6 +37,8 @@ KINDS: dict[str, Callable[[Setting], Program]] = {
     "ps-ssp": ps_ssp.build,
     "allreduce": allreduce.build,
     "pipeline": pipeline.build,
+    "replicated": replicated.build,
+    "ensemble": ensemble.build,
 }
 """What ``strategies:`` may name, and who compiles it."""
 

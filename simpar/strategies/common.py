@@ -18,6 +18,7 @@ from simpar.hardware import Cluster, Network
 from simpar.hardware.topology import STORE, Graph, Links
 from simpar.program import Op, Program, ProgramBuilder
 from simpar.scenario import Scenario, Strategy
+from simpar.scenario.options import PREDICTING
 from simpar.strategies import operations
 from simpar.workload import Workload
 
@@ -116,6 +117,16 @@ def batch_seconds(setting: Setting, worker: int, samples: float) -> float:
     """Return the seconds that *worker* computes for *samples* samples, forward and backward."""
     forward, backward = layer_times(setting, worker, samples)
     return math.fsum(forward) + math.fsum(backward)
+
+
+def alone_seconds(setting: Setting, worker: int, samples: float) -> float:
+    """Return the seconds that *worker* alone needs for what the strategy does with *samples* samples.
+
+    Who predicts goes forward only; who trains, backward too.
+    """
+    if setting.strategy.kind in PREDICTING:
+        return math.fsum(layer_times(setting, worker, samples)[0])
+    return batch_seconds(setting, worker, samples)
 
 
 def fastest(setting: Setting) -> int:
@@ -323,6 +334,10 @@ class Star:
     ) -> tuple[int, int]:
         """Add the reply to a pull, from a server to a worker; return its (first, last) task."""
         return self._exchange("pull", worker, server, n_bytes, after, key, priority)
+
+    def output(self, worker: int, server: int, n_bytes: float, after: Sequence[int]) -> tuple[int, int]:
+        """Add a message that brings a worker's outputs to a server; return its (first, last) task."""
+        return self._exchange("output", worker, server, n_bytes, after, -1, None)
 
     def _exchange(
         self,

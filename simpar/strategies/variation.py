@@ -22,6 +22,7 @@ from simpar.program import Program
 from simpar.scenario import Scenario
 from simpar.scenario.variation import DistributionSpec
 from simpar.strategies.common import Setting, batch_seconds
+from simpar.trace import SERVER_OPS
 
 COMPUTE, LINK, SERVER, SPELL = range(4)
 """What a stream of random numbers is for."""
@@ -196,7 +197,7 @@ def _servers(program: Program, draws: _Draws) -> dict[int, Factors]:
     """Return the drawn durations of what the servers' CPUs do."""
     found = {}
     for task, op in enumerate(program.ops):
-        if op.kind in ("add", "apply") and program.resource[task] >= 0:
+        if op.kind in SERVER_OPS and program.resource[task] >= 0:
             factors = draws.server(op.server, op.worker, op.key, program.most_runs(task))
             found[task] = whole_picoseconds(_nominal(program, task) * factors)
     return found

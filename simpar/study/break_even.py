@@ -17,7 +17,7 @@ from simpar.hardware import nominal_bandwidth
 from simpar.result import Measured
 from simpar.scenario import Strategy
 from simpar.strategies import Setting, prepare
-from simpar.strategies.common import batch_seconds, fastest
+from simpar.strategies.common import alone_seconds, fastest
 from simpar.strategies.variation import expected_compute
 from simpar.study.advice import changed
 from simpar.study.trials import Report, TooLargeError, Trials
@@ -183,7 +183,7 @@ def batch_for(
     def reaches(batch: int) -> bool:
         trial = with_batch(setting, batch)
         best = fastest(trial)
-        alone_s = expected_compute(trial, best, batch_seconds(trial, best, batch))
+        alone_s = expected_compute(trial, best, alone_seconds(trial, best, batch))
         try:
             run = trials.run(trial, f"batch {batch}")
         except FitError:  # so are all above it

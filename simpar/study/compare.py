@@ -21,7 +21,7 @@ from simpar.result.rows import INTERVALS
 from simpar.scenario import AnyScenario, Scenario, load
 from simpar.simulate import simulate
 from simpar.strategies import Setting, most_instances, nominal, prepare
-from simpar.strategies.common import batch_seconds, fastest
+from simpar.strategies.common import alone_seconds, fastest
 from simpar.strategies.variation import expected_compute, is_random, replications, vary
 from simpar.study import money, notes
 from simpar.study.advice import bottleneck
@@ -187,7 +187,7 @@ def _row(setting: Setting, program: Program, advise: bool, progress: Callable[[i
     if not row.fits:
         return replace(row, notes=tuple(notes.of_memory(setting, program)))
     best, batch = fastest(setting), setting.workload.batch
-    alone_per_s = batch / expected_compute(setting, best, batch_seconds(setting, best, batch))
+    alone_per_s = batch / expected_compute(setting, best, alone_seconds(setting, best, batch))
     measured, intervals = _runs(setting, program, alone_per_s, progress)
     records = setting.scenario.data.records
     per_hour = money.usd_per_hour(setting.scenario, meta)

@@ -191,7 +191,7 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     setting = compiled[0][0]
     workload, cluster = setting.workload, setting.cluster
     programs = [program for _, program in compiled]
-    served = [program for program in programs if "servers" in program.meta]
+    served = [program for program in programs if {"servers", "hosts"} & program.meta.keys()]
     apart = any(not program.meta.get("colocate") for program in served)
     messages = any((program.message >= 0).any() for program in programs) and (cluster.workers > 1 or apart)
 
@@ -233,7 +233,19 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     if "seed" in scenario.run.model_fields_set and not is_random(scenario):
         no_effect("run.seed", "nothing in this scenario is drawn at random")
     said += _of_variation(scenario, programs)
-    if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
+    predicting = [program for program in programs if "combine" in program.meta]
+    if predicting and len(predicting) < len(programs):
+        said.append(
+            "only predicting, without a backward pass, and not to be compared with what trains: "
+            f"{', '.join(program.name for program in predicting)}"
+        )
+    if len(predicting) == len(programs):
+        for key in ("model.optimizer", "cluster.server.update_rate"):
+            section, _, option = key.rpartition(".")
+            spec = scenario.model if section == "model" else scenario.cluster.server
+            if option in spec.model_fields_set:
+                no_effect(key, "nothing is trained")
+    elif "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
         no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
     said += _of_operations(scenario, compiled)
     if trained := _only_trained(scenario):
@@ -486,6 +498,9 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
                 found.append((option, "data is there at once without data.store_bandwidth"))
         if "parts" in given and len(meta["parts"]) == meta["workers"]:
             found.append(("parts", "one a worker is the default"))
+    if "combine" in given:
+        why = "there is no other way" if meta["kind"] == "replicated" else "all ways take equally long"
+        found.append(("combine", why))
     if meta["kind"] == "pipeline" and meta["stages"] == 1 and "microbatches" in given:
         found.append(("microbatches", "there is one stage"))
     return found

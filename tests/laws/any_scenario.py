@@ -35,6 +35,8 @@ def draw(seed):
             {"allreduce": ring},
             {"pipeline": pipeline},
             {"hosted": {"parts": 3}},
+            "replicated",
+            "ensemble",
         ],
         "layers": [
             (
