@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from simpar.strategies import compile
     from simpar.study.compare import compare, explain
     from simpar.study.machines import Machines, machines
+    from simpar.study.predict import Predicted, predict
     from simpar.study.replay import Learning, replay
     from simpar.study.scale import Scaling, scale
     from simpar.study.whatif import Study, whatif
@@ -43,6 +44,7 @@ _HOMES = {
     "InputError": "simpar.errors",
     "Learning": "simpar.study.replay",
     "Machines": "simpar.study.machines",
+    "Predicted": "simpar.study.predict",
     "Problem": "simpar.errors",
     "Program": "simpar.program",
     "ProgramError": "simpar.errors",
@@ -57,6 +59,7 @@ _HOMES = {
     "explain": "simpar.study.compare",
     "load": "simpar.scenario",
     "machines": "simpar.study.machines",
+    "predict": "simpar.study.predict",
     "replay": "simpar.study.replay",
     "scale": "simpar.study.scale",
     "simulate": "simpar.simulate",
@@ -70,6 +73,7 @@ __all__ = [
     "InputError",
     "Learning",
     "Machines",
+    "Predicted",
     "Problem",
     "Program",
     "ProgramError",
@@ -84,6 +88,7 @@ __all__ = [
     "explain",
     "load",
     "machines",
+    "predict",
     "replay",
     "scale",
     "simulate",

@@ -324,8 +324,12 @@ class Model:
     """From the last output and the targets, the loss summed over samples and the gradient of the output."""
     gemm: Gemm = field(default=kernels.gemm, compare=False)
 
-    def init(self, seed: int, xp: Any = np, dtype: str = "float64") -> list[Array]:
-        """Return parameters to begin with, layer after layer: the same numbers in every namespace."""
+    def init(self, seed: int | Sequence[int], xp: Any = np, dtype: str = "float64") -> list[Array]:
+        """Return parameters to begin with, layer after layer: the same numbers in every namespace.
+
+        Args:
+            seed: a number, or several that are one seed together, as those of replica j are (seed, j).
+        """
         rng = np.random.default_rng(seed)
         made = [tensor for layer in self.layers for tensor in layer.initial(rng)]
         return [xp.asarray(tensor.astype(dtype)) for tensor in made]

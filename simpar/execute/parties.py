@@ -7,6 +7,7 @@ Cut      what crosses a cut between layers: outputs on the way forward, their gr
 Pushed   the gradients of one key, summed over samples, on their way to a server
 Merged   the gradients of several keys, on their way to the first device of a machine
 Pulled   the parameters of one key, of one version, on their way to a worker
+Output   what a worker that only predicts makes of its records, on its way to the host
 Chunk    a part of a bucket, on its way round
 ======== =====================================================================================================
 
@@ -28,6 +29,7 @@ import numpy as np
 from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Token
 from simpar.execute.plan import KeyId, Plan, Run, Share
+from simpar.execute.predictions import Output
 from simpar.program import Op
 
 Array = Any
@@ -210,6 +212,13 @@ class Worker:
         value, kept.slope = self.model.loss(x, targets)
         samples = self.plan.samples(op, iteration)[1]
         return Cut(op.part, last, True, x), Loss(iteration, self.number, op.part, samples, float(value))
+
+    def predict(self, op: Op, iteration: int) -> Output:
+        """Compute the outputs of the whole model, of which nothing is kept."""
+        first, count = self.plan.samples(op, iteration)
+        inputs, _ = self.source(first, count)
+        y, _ = self.model.forward(self.parameters, inputs)
+        return Output(self.number, first, y)
 
     def backward(self, op: Op, iteration: int, tokens: Sequence[Token]) -> Cut:
         """Compute the gradients of layers."""

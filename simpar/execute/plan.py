@@ -18,6 +18,8 @@ from simpar.errors import ProgramError
 from simpar.program import Op, Program
 
 COMPUTING = frozenset({"forward", "backward", "update"})
+HOLDING = frozenset({"apply", "publish"})
+"""Work of a server that holds parameters."""
 COLLECTIVE = frozenset({"reduce_scatter", "all_gather", "reduce", "broadcast", "exchange"})
 SUMMING = frozenset({"reduce_scatter", "reduce", "exchange"})
 """Messages of collectives whose receiver adds what comes to what it has; of the others it takes it over."""
@@ -27,7 +29,7 @@ KNOWN = (
     | COLLECTIVE
     | frozenset(
         {"load", "push", "pull", "add", "apply", "merge", "hand", "all_reduce", "activation", "gradient"}
-        | {"start", "gather", "batch"}
+        | {"start", "gather", "batch", "publish", "output", "predict"}
     )
 )
 """Ops that can be performed."""
@@ -81,8 +83,12 @@ class Plan:
         """Where the parts of an iteration's samples begin; just 0 where there are none."""
         self.window = int(self.meta.get("window", 1))
         """Iterations of a worker that may be on their way at once."""
-        self.served = any(op.kind == "apply" for op in program.ops)
+        self.served = any(op.kind in HOLDING for op in program.ops)
         """Whether servers hold the parameters, so that no worker updates."""
+        self.predicts = any(op.kind == "predict" for op in program.ops)
+        """Whether workers only predict, so that nothing is learned."""
+        self.own_parameters = bool(self.meta.get("own_parameters", False))
+        """Whether every worker has parameters of its own."""
         self.workers = sorted({op.worker for op in program.ops if op.kind in COMPUTING and op.worker >= 0})
         self.keys: dict[KeyId, tuple[Run, ...]] = self._keys() if self.served else {}
         self.buckets: list[list[int]] = [list(bucket) for bucket in self.meta.get("buckets", ())]
@@ -129,7 +135,7 @@ class Plan:
     # -- parameter servers -------------------------------------------------------------------------
 
     def _keys(self) -> dict[KeyId, tuple[Run, ...]]:
-        """Return what each key that is applied consists of."""
+        """Return what each key that is updated or published consists of."""
         columns = self._fact("slices")
         rows = list(
             zip(columns["tensor"], columns["server"], columns["start"], columns["elements"], strict=True)
@@ -139,7 +145,7 @@ class Plan:
             held.setdefault(server, []).append(Run(tensor, start, elements))
         found: dict[KeyId, tuple[Run, ...]] = {}
         for op in self.program.ops:
-            if op.kind == "apply" and (op.server, op.key) not in found:
+            if op.kind in HOLDING and (op.server, op.key) not in found:
                 if op.key < 0:
                     found[op.server, op.key] = tuple(held.get(op.server, ()))
                 else:

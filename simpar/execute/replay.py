@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simpar.errors import EngineError
+from simpar.errors import EngineError, ProgramError
 from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Order, Token
 from simpar.execute.parties import (
@@ -40,6 +40,7 @@ from simpar.execute.parties import (
     parted,
 )
 from simpar.execute.plan import COLLECTIVE, Plan, elements
+from simpar.execute.predictions import Output, Prediction, combined
 from simpar.program import NODE_RING
 from simpar.trace import Trace
 
@@ -90,7 +91,7 @@ class Replayed:
     """What a replay came to."""
 
     parameters: list[Array]
-    """All parameter tensors at the end, in the model's order."""
+    """All parameter tensors at the end, in the model's order; of an ensemble those given, nobody's."""
     replicas: dict[int, list[Array]]
     """By worker, the tensors that it holds at the end: None for those that it does not."""
     points: list[Point]
@@ -103,7 +104,9 @@ class Replayed:
     samples: float
     """Samples that the parameters have learned from."""
     end_s: float
-    """When the last of them had been."""
+    """When the last of them had been, or the last prediction."""
+    predictions: list[Prediction]
+    """Of every iteration, where workers only predict; then there are no points and no losses."""
 
     def loss_by_iteration(self) -> NDArray[np.float64]:
         """Return the mean loss of the samples of each iteration: float64[iterations].
@@ -134,9 +137,10 @@ def replay(
     test: tuple[Any, Any] | None = None,
     samples: int | None = None,
     every: int | None = None,
+    members: Callable[[int], Sequence[Array]] | None = None,
     progress: Progress | None = None,
 ) -> Replayed:
-    """Train *model* as *trace* says, and return what it has learned when.
+    """Train *model* as *trace* says, and return what it has learned when, or what it predicts.
 
     Args:
         trace: with all rows of its run.
@@ -146,14 +150,18 @@ def replay(
         test: inputs and targets to test with; without them there are no points.
         samples: stop when the parameters have learned from so many; None for all of the trace.
         every: samples between two points; by default there is one at the beginning and one at the end.
+        members: given a worker, the parameters that it begins with; by default *parameters*. The workers of
+            an ensemble have no others.
         progress: called now and then.
 
     Raises:
-        ProgramError: the program has ops that nobody knows how to perform.
+        ProgramError: the program has ops that nobody knows how to perform, or is an ensemble's without
+            *members*.
         EngineError: the trace is incomplete, or a loss is infinite or not a number.
     """
     with np.errstate(all="ignore"):  # what overflows is said as a loss, with its step and task
-        return _Replay(trace, model, parameters, source, optimizer, test, samples, every, progress).run()
+        given = trace, model, parameters, source, optimizer, test, samples, every, members, progress
+        return _Replay(*given).run()
 
 
 class _Replay:
@@ -169,14 +177,20 @@ class _Replay:
         test: tuple[Any, Any] | None,
         samples: int | None,
         every: int | None,
+        members: Callable[[int], Sequence[Array]] | None,
         progress: Progress | None,
     ) -> None:
         self.trace, self.program, self.model, self.test = trace, trace.program, model, test
         shapes = [tuple(shape) for layer in model.layers for _, shape in layer.tensors]
         self.plan = plan = Plan(self.program, [elements(shape) for shape in shapes])
         self.initial = parameters
+        if plan.own_parameters and members is None:
+            raise ProgramError(
+                f"{self.program.name} cannot be executed: its workers' parameters are not given"
+            )
+        own = {number: members(number) if members else parameters for number in plan.workers}
         self.workers = {
-            number: Worker(number, plan, model, parameters, source, optimizer) for number in plan.workers
+            number: Worker(number, plan, model, own[number], source, optimizer) for number in plan.workers
         }
         self.servers = {
             key: Server(key, joined(parameters, runs), optimizer()) for key, runs in plan.keys.items()
@@ -204,6 +218,7 @@ class _Replay:
         self._told = 0
         self._gradients: list[Gradient] = []
         self._points: list[Point] = []
+        self._predictions: list[Prediction] = []
         self._end_s = 0.0
         self._progress, self._count, self._total = progress, 0, len(trace)
         self._rung: set[tuple[int, int]] = set()
@@ -223,6 +238,7 @@ class _Replay:
             updates=self._updated // (self._replicas * self._whole) if self._whole else 0,
             samples=self._samples,
             end_s=self._end_s,
+            predictions=self._predictions,
         )
 
     # -- op by op ----------------------------------------------------------------------------------
@@ -245,6 +261,8 @@ class _Replay:
             return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
         if op.kind in ("pull", "hand"):
             return [load for load in loads_of(tokens) if isinstance(load, Pulled)]
+        if op.kind == "output":
+            return next(load for load in loads_of(tokens) if isinstance(load, Output))
         if op.kind in ("activation", "gradient"):
             ahead = op.kind == "activation"
             return next(
@@ -277,6 +295,8 @@ class _Replay:
         if op.kind == "forward":
             worker = self.workers[op.worker]
             worker.pull(held)
+            if self.plan.predicts:
+                return worker.predict(op, iteration)
             cut, loss = worker.forward(op, iteration, held)
             if loss is not None:
                 self._note(task, loss)
@@ -285,8 +305,12 @@ class _Replay:
             return self.workers[op.worker].backward(op, iteration, held)
         if op.kind == "apply":
             return self._apply(task, iteration, held)
+        if op.kind == "publish":
+            return self.servers[op.server, op.key].reply()
         if op.kind == "update":
             self._update(task, iteration, held)
+        elif op.kind == "predict":
+            self._predict(task, iteration, held)
         elif op.kind == "all_reduce":
             self._sum_up(op.part, iteration)
         elif self._is_reply(task):
@@ -322,6 +346,14 @@ class _Replay:
         count = len(server.values)
         self._learn(task, iteration, count * server.apply(pushes), count)
         return server.reply()
+
+    def _predict(self, task: int, iteration: int, tokens: list[Token]) -> None:
+        """Let the host make one prediction of all outputs."""
+        outputs = [load for load in loads_of(tokens) if isinstance(load, Output)]
+        first = min(one.first for one in outputs)
+        values = combined(outputs, str(self.program.meta["combine"]))
+        self._predictions.append(Prediction(iteration, first, values))
+        self._end_s = float(self.trace.end_s[self.trace.row(task, iteration)])
 
     def _update(self, task: int, iteration: int, tokens: list[Token]) -> None:
         """Let a worker update its own parameters, if it is not the servers that do."""
@@ -391,7 +423,7 @@ class _Replay:
 
     def _test(self, time_s: float) -> None:
         """Add a point."""
-        if self.test is None:
+        if self.test is None or self.plan.predicts:
             return
         inputs, targets = self.test
         y, _ = self.model.forward(self._current(), inputs)
@@ -417,7 +449,7 @@ class _Replay:
         found = [values.copy() for values in self.initial]
         for key, server in self.servers.items():
             parted(server.values, found, self.plan.keys[key])
-        if not self.plan.served:
+        if not (self.plan.served or self.plan.own_parameters):
             for worker in self.workers.values():
                 for tensor in worker.held:
                     found[tensor] = worker.parameters[tensor]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 
 class Stream:
-    """Records in random order, epoch after epoch, without end."""
+    """Records in random order or in their own, epoch after epoch, without end."""
 
-    def __init__(self, records: int, seed: int) -> None:
-        """Shuffle *records* by *seed*; every epoch anew.
+    def __init__(self, records: int, seed: int | None) -> None:
+        """Shuffle *records* by *seed*, every epoch anew; with None leave them in their order.
 
         Raises:
             ValueError: there are no records.
@@ -40,5 +40,8 @@ class Stream:
         if epoch not in self._epochs:
             while len(self._epochs) >= 8:  # workers are never many epochs apart
                 del self._epochs[next(iter(self._epochs))]
-            self._epochs[epoch] = np.random.default_rng([self.seed, epoch]).permutation(self.records)
+            if self.seed is None:
+                self._epochs[epoch] = np.arange(self.records, dtype=np.int64)
+            else:
+                self._epochs[epoch] = np.random.default_rng([self.seed, epoch]).permutation(self.records)
         return self._epochs[epoch]

@@ -25,6 +25,7 @@ from simpar.execute.replay import replay as train
 from simpar.program import Program
 from simpar.result.labels import label
 from simpar.scenario import AnyScenario, Scenario, Strategy
+from simpar.scenario.options import PREDICTING
 from simpar.simulate import simulate
 from simpar.strategies import MOST_INSTANCES, Setting, nominal, prepare
 from simpar.strategies.variation import vary
@@ -191,6 +192,7 @@ def replay(
     scenario = as_scenario(scenario, set)
     chosen = [scenario.strategy(name) for name in strategies] if strategies else list(scenario.strategies)
     passes = scenario.run.epochs if epochs is None else epochs
+    _refuse_predicting(scenario, chosen)
     task = task_of(prepare(scenario, chosen[0]))
     rows = []
     for number, strategy in enumerate(chosen, 1):
@@ -203,6 +205,18 @@ def replay(
         with threadpool_limits(limits=1):
             rows.append(_learned(scenario, strategy, task, passes, report))
     return Learning(scenario.name, scenario.run.seed, rows, _facts(scenario, task, passes))
+
+
+def _refuse_predicting(scenario: Scenario, chosen: Sequence[Strategy]) -> None:
+    """Refuse strategies that train nothing."""
+    fix = "name those that train (--strategy); simpar.predict gives what it predicts"
+    problems = [
+        scenario.problem(f"strategies[{one.index}]", f"{one.name} predicts and learns nothing", fix)
+        for one in chosen
+        if one.kind in PREDICTING
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _facts(scenario: Scenario, task: Task, epochs: int) -> dict[str, Any]:
@@ -229,7 +243,7 @@ def _learned(
 ) -> Learned:
     """Train as one strategy would."""
     samples = epochs * task.records
-    trace = _trace(scenario, strategy, samples)
+    trace = trace_of(scenario, strategy, samples)
     where = f"strategies[{strategy.index}]"
     try:
         found = train(
@@ -282,8 +296,13 @@ def _staleness(found: Replayed, clock: str) -> Staleness | None:
     return Staleness(math.fsum(stale) / len(stale), max(stale))
 
 
-def _trace(scenario: Scenario, strategy: Strategy, samples: int) -> Trace:
-    """Return a run of *strategy* that is long enough to train on so many *samples*."""
+def trace_of(scenario: Scenario, strategy: Strategy, samples: int) -> Trace:
+    """Return a run of *strategy* that is long enough to train on so many *samples*, or to predict them.
+
+    Raises:
+        InputError: that is too much to simulate.
+        FitError: it does not fit in the memory of its devices.
+    """
     step = _program(scenario, strategy, 1)
     _check_fits(prepare(scenario, strategy), step)
     steps = math.ceil(samples / step.meta["samples"])

@@ -1,6 +1,7 @@
 """What a scenario trains on, really: its model with parameters, its data, its optimizer.
 
-The same seed begins with the same parameters and shuffles the data the same way for every strategy.
+The same seed begins with the same parameters and shuffles the data the same way for every strategy; who only
+predicts takes the data in its order.
 Start with :func:`task_of`.
 """
 
@@ -17,6 +18,7 @@ from simpar.execute.model import Model
 from simpar.execute.optimizers import OPTIMIZERS, Optimizer
 from simpar.execute.parties import Array, Source, Trained
 from simpar.execute.sampling import Stream
+from simpar.scenario.options import PREDICTING
 from simpar.strategies.common import Setting
 from simpar.workload.families import known
 
@@ -39,10 +41,12 @@ class Task:
     """The initial ones."""
     source: Source
     optimizer: Callable[[], Optimizer]
+    members: Callable[[int], Sequence[Array]]
+    """Given a replica of an ensemble, the parameters that are its own."""
 
 
 def task_of(setting: Setting) -> Task:
-    """Return what the scenario of *setting* trains.
+    """Return what the scenario of *setting* trains, or predicts if its strategy only does that.
 
     Raises:
         InputError: it does not say what to train on and how, or its model cannot be trained on that data;
@@ -59,11 +63,13 @@ def task_of(setting: Setting) -> Task:
     if data is not None and model is not None:
         problems += _misfits(setting, model, data)
     rate = scenario.model.learning_rate
+    if setting.strategy.kind in PREDICTING:
+        rate = 0.0 if rate is None else rate  # nothing goes anywhere
     if problems or data is None or model is None or rate is None:
         raise InputError(problems)
     dtype, seed = workload.dtype, scenario.run.seed
     records = scenario.data.records or len(data.inputs)
-    stream = Stream(records, seed)
+    stream = Stream(records, None if setting.strategy.kind in PREDICTING else seed)
     inputs, targets = _typed(data.inputs, dtype), _typed(data.targets, dtype)
     make = OPTIMIZERS[scenario.model.optimizer]
 
@@ -79,6 +85,7 @@ def task_of(setting: Setting) -> Task:
         parameters=model.init(seed, dtype=dtype),
         source=source,
         optimizer=lambda: make(rate),
+        members=lambda replica: model.init((seed, replica), dtype=dtype),
     )
 
 
@@ -93,7 +100,7 @@ def _unsaid(setting: Setting) -> list[Problem]:
     if scenario.data.set is None:
         said = "does not say what to train on"
         found.append(scenario.problem("data", said, f"write 'set: {next(iter(DATA_SETS))}'"))
-    if scenario.model.learning_rate is None:
+    if scenario.model.learning_rate is None and setting.strategy.kind not in PREDICTING:
         said = "does not say how far a step of the optimizer goes"
         found.append(scenario.problem("model", said, "write 'learning_rate: 0.1'"))
     if setting.workload.dtype not in NUMPY_DTYPES:
