@@ -12,6 +12,8 @@ that a later layer reads, no gradients and no optimizer.
 
 Formula: sync + max forward + gather, where sync takes alpha + max(n / B_w, W n / B_host) for parameters of n
 bytes, and gather alpha + max(b o / B_w, W b o / B_host) for b records a device of o bytes of output each.
+With ``sharing: fifo`` devices get the parameters one after another, and who got them early has sent its
+outputs before the others do.
 Sources: Dean and Barroso, The Tail at Scale, CACM 56(2), 2013, for replicas that a host waits for; Thakur et
 al., IJHPCA 19(1), 2005, for gathering.
 """

@@ -143,7 +143,7 @@ def test_it_ends_with_the_last_sample_of_the_last_epoch():
 def test_fast_workers_go_on_until_the_end(speed):
     scenario = simpar.load(REGRESSION, set={"cluster.speed": str(speed)})
     row = replay(scenario, ["ps-async"])["ps-async"]
-    trace = module._trace(scenario, scenario.strategy("ps-async"), int(row.samples))
+    trace = module.trace_of(scenario, scenario.strategy("ps-async"), int(row.samples))
     fastest = trace.program.task("w0.backward")
     assert trace.end_s[trace.row(fastest, trace.program.iterations - 1)] >= row.time_s
 
