@@ -220,11 +220,15 @@ def fastest(rows: Sequence[Row]) -> str:
 
 
 def does_not_pay(rows: Sequence[Row]) -> str:
-    """Say that one device alone is faster than the best of *rows*, ranked; empty where it is not."""
+    """Say that one device alone is faster than the best of *rows*, ranked; empty where it is not.
+
+    An ensemble is there for better predictions, and never faster.
+    """
     best = rows[0].speedup if rows else None
-    if best is None or best >= 1 or rows[0].workers == 1:
+    if best is None or best >= 1 or rows[0].workers == 1 or rows[0].kind == "ensemble":
         return ""
-    return f"Parallel training does not pay here: one device alone is {1 / best:.1f} times as fast."
+    what = "prediction" if rows[0].kind == "replicated" else "training"
+    return f"Parallel {what} does not pay here: one device alone is {1 / best:.1f} times as fast."
 
 
 def titles(rows: Sequence[Row]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from simpar.strategies import Setting
 from simpar.strategies.operations import memory_bound
 from simpar.strategies.variation import is_nominal, is_random, replications
 from simpar.study.money import device_price, machine_price
+from simpar.study.prediction import of_prediction
 from simpar.trace import SERVER_OPS
 from simpar.units import spell
 from simpar.workload.families import known
@@ -233,23 +234,14 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     if "seed" in scenario.run.model_fields_set and not is_random(scenario):
         no_effect("run.seed", "nothing in this scenario is drawn at random")
     said += _of_variation(scenario, programs)
-    predicting = [program for program in programs if "combine" in program.meta]
-    if predicting and len(predicting) < len(programs):
-        said.append(
-            "only predicting, without a backward pass, and not to be compared with what trains: "
-            f"{', '.join(program.name for program in predicting)}"
-        )
-    if len(predicting) == len(programs):
-        for key in ("model.optimizer", "cluster.server.update_rate"):
-            section, _, option = key.rpartition(".")
-            spec = scenario.model if section == "model" else scenario.cluster.server
-            if option in spec.model_fields_set:
-                no_effect(key, "nothing is trained")
-    elif "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
-        no_effect("model.optimizer", "parameter servers keep its state, and their memory has no limit here")
+    said += of_prediction(scenario, workload, programs)
+    if "optimizer" in scenario.model.model_fields_set and len(served) == len(programs):
+        trained = any("combine" not in program.meta for program in programs)
+        kept = "parameter servers keep its state, and their memory has no limit here"
+        no_effect("model.optimizer", kept if trained else "nothing is trained here")
     said += _of_operations(scenario, compiled)
-    if trained := _only_trained(scenario):
-        no_effect(trained, "nothing is trained here (simpar replay does)")
+    if replayed := _only_trained(scenario):
+        no_effect(replayed, "nothing is trained here (simpar replay does)")
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here")
     if scenario.prices or scenario.cluster.instance is not None:

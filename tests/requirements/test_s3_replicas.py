@@ -156,6 +156,21 @@ def test_s3e_an_ensemble_computes_all_records_everywhere_and_synchronises_nothin
     agree("step, s", measure(scenario).step_s, workers * 1.0 + ALPHA + sent / RATE_B + combining)
 
 
+def test_s3e_putting_outputs_one_after_another_adds_nothing_up(scene, measure, agree):
+    """The host takes them up, in half a second; its rate of adding does not matter."""
+    server = {"add_rate": 1.0, "overhead": 0.5}
+    found = measure(predicting(scene, "replicated", workers=2, server=server))
+    agree("step, s", found.step_s, 2 * ALPHA + (2 * N + 2 * OUT) / RATE_B + 1.0 + 0.5)
+
+
+@pytest.mark.parametrize(("strategy", "records"), [("replicated", 1), ("ensemble", 3)])
+def test_s3e_devices_read_the_records_that_they_predict(scene, measure, agree, strategy, records):
+    """Three devices, each with room for one batch: they read 100 B a record at 400 B/s, then compute."""
+    layers = ((0.25, 2.0, 0, 0.0),)
+    scenario = scene(strategy, layers=layers, workers=3, data=(100.0, 400.0, 1), bandwidth=1e6)
+    agree("step, s", measure(scenario).step_s, 3 * records * 100.0 / 400.0 + records * 0.25)
+
+
 def test_s3e_the_slowest_device_sets_the_forward_pass(scene, measure, agree):
     scenario = predicting(scene, "replicated", workers=3, speed=(1.0, 0.5, 0.8), latency=0.0)
     found = measure(scenario).step_s

@@ -285,3 +285,45 @@ def test_times_of_another_batch_are_said_to_be_scaled(tmp_path):
     result = simpar.compare(file)
     assert result["single"].step_s == pytest.approx(0.09, rel=1e-12)
     assert any("batch 64" in note and "batch 32" in note for note in result.notes)
+
+
+def test_who_predicts_is_not_compared_with_who_trains(compared):
+    said = " ".join(compared("replicated, ensemble, hosted").notes)
+    assert "not to be compared: replicated, ensemble only predict, and the others train" in said
+    assert "only predict" not in " ".join(compared("replicated, ensemble").notes)
+    assert "only predict" not in " ".join(compared("hosted, ps-sync").notes)
+
+
+def test_rates_of_the_host_that_prediction_leaves_nothing_to_do_are_named(compared):
+    rates = ", server: {add_rate: 1 GB/s, update_rate: 1 GB/s}"
+    update = "cluster.server.update_rate had no effect: nothing is updated"
+    add = "cluster.server.add_rate had no effect: outputs are put one after another, not added up"
+    for strategies, wanted in (
+        ("replicated", {update, add}),
+        ("replicated, ensemble", {update}),
+        ("hosted", set()),
+        ("hosted, replicated", set()),
+    ):
+        notes = compared(strategies, cluster=rates).notes
+        assert {note for note in notes if note.startswith("cluster.server")} == wanted, strategies
+
+
+def test_the_ways_of_combining_outputs_take_equally_long(compared):
+    notes = compared("{replicated: {combine: concat}}, {ensemble: {combine: vote}}").notes
+    assert "strategies[replicated].combine had no effect: there is no other way" in notes
+    assert "strategies[ensemble].combine had no effect: all ways take equally long" in notes
+
+
+@pytest.mark.parametrize("kind", ["hosted", "replicated"])
+def test_the_link_of_a_host_is_that_of_a_server(compared, kind):
+    found = compared(kind, network=", server_bandwidth: 1 Gbit/s")
+    assert not [note for note in found.notes if "server_bandwidth" in note]
+    assert found[kind].step_s > compared(kind)[kind].step_s
+
+
+def test_outputs_without_bytes_are_named(compared):
+    """BASE says nothing of the activation of its last layer, b."""
+    wanted = "ensemble: outputs of b have no bytes, as its activation is not given"
+    assert wanted in compared("ensemble").notes
+    layers = [{"name": "a", "flops": "1 GFLOP", "activation": "8 MB"}]
+    assert "no bytes" not in " ".join(compared("ensemble", set={"model.layers": layers}).notes)
