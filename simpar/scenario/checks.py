@@ -343,7 +343,7 @@ def _check_topology(data: Data, workers: int | None, report: Report) -> None:
     store = "store_bandwidth" in (_section(data, "data") or {})
     check_topology(topology, machines, max((one for one in servers if _count(one)), default=0), store, report)
     closed = (_section(data, "run") or {}).get("collectives") == "closed_form"
-    if closed and kind_of(topology) != "star" and any(kind == "allreduce" for kind, _ in kinds):
+    if closed and kind_of(topology) != "star" and any(kind in ("allreduce", "tensor") for kind, _ in kinds):
         said = "the formulas of collectives know only a star"
         report.add(("run", "collectives"), said, "write messages, or 'topology: star'")
 

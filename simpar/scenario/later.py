@@ -20,7 +20,7 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
 LATER_KEYS["ps-async"] = LATER_KEYS["ps-sync"]
 LATER_KEYS["ps-ssp"] = (*LATER_KEYS["ps-sync"], "trigger", "softsync", "backup_workers", "late")
 
-LATER_KINDS = ("tensor", "local-sgd", "hybrid")
+LATER_KINDS = ("local-sgd", "hybrid")
 """Kinds of strategy."""
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {

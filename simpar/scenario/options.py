@@ -191,6 +191,13 @@ class EnsembleOptions(Options):
     """What the host makes of the outputs of a record: their mean, their sum, or a vote of their classes."""
 
 
+class TensorOptions(Options):
+    """Linear layers cut over devices, each of which computes a share of their outputs."""
+
+    devices: Workers | None = None
+    """Devices that layers are cut over; by default all workers."""
+
+
 KindOptions = (
     SingleOptions
     | HostedOptions
@@ -201,6 +208,7 @@ KindOptions = (
     | PipelineOptions
     | ReplicatedOptions
     | EnsembleOptions
+    | TensorOptions
 )
 
 KINDS: dict[str, type[KindOptions]] = {
@@ -213,6 +221,7 @@ KINDS: dict[str, type[KindOptions]] = {
     "pipeline": PipelineOptions,
     "replicated": ReplicatedOptions,
     "ensemble": EnsembleOptions,
+    "tensor": TensorOptions,
 }
 """Options of each kind that this version models."""
 

@@ -25,6 +25,7 @@ from simpar.strategies import (
     ps_sync,
     replicated,
     single,
+    tensor,
 )
 from simpar.strategies.common import Setting
 from simpar.strategies.variation import vary
@@ -39,6 +40,7 @@ KINDS: dict[str, Callable[[Setting], Program]] = {
     "pipeline": pipeline.build,
     "replicated": replicated.build,
     "ensemble": ensemble.build,
+    "tensor": tensor.build,
 }
 """What ``strategies:`` may name, and who compiles it."""
 
@@ -47,6 +49,7 @@ LEAST_TASKS: dict[str, Callable[[Setting], int]] = {
     "ps-async": parameter_server.least_tasks,
     "ps-ssp": parameter_server.least_tasks,
     "allreduce": allreduce.least_tasks,
+    "tensor": tensor.least_tasks,
 }
 """How many tasks an iteration has at least, for kinds that can have millions: so that these are not written
 down, which takes long, only to be refused."""

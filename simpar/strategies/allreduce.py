@@ -33,13 +33,11 @@ from dataclasses import dataclass
 from simpar.cost import collectives, memory
 from simpar.errors import InputError
 from simpar.program import Op, Program
-from simpar.program.expand import message_kind, message_name
 from simpar.scenario.options import AllreduceOptions
-from simpar.strategies import data
+from simpar.strategies import data, rings
 from simpar.strategies.common import Setting, Star, pass_times
 from simpar.strategies.hierarchical import hierarchical
 from simpar.strategies.rounds import ALGORITHMS, Rounds
-from simpar.workload.splitting import balanced
 
 DEFAULT_BUCKET_BYTES = 25 * 2**20
 """25 MiB, with overlap; the default of PyTorch's DistributedDataParallel (``bucket_cap_mb``)."""
@@ -229,31 +227,10 @@ def _buffers(setting: Setting, reduced: list[Bucket], overlap: bool) -> float:
 
 def _ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
     """Add the messages of one ring and return, by worker, what its end waits for."""
-    workers, itemsize = len(ready), star.setting.workload.dtype_bytes
-    chunks = [float(elements * itemsize) for elements in balanced(bucket.elements, workers)]
-    have = _entries(star, number, ready)
-    received: list[int] = []
-    for step in range(2 * (workers - 1)):
-        sent = []
-        for worker in range(workers):
-            after = [received[(worker - 1) % workers]] if received else []
-            if step < workers:  # later steps wait for their own gradients through the ring itself
-                after.append(have[worker])
-            to = (worker + 1) % workers
-            # Chunk w starts its way round at worker w; after W - 1 steps it is summed, and goes on.
-            chunk = (worker - step) % workers
-            _, arrived = star.send(
-                message_name(worker, number, step, workers),
-                Op(message_kind(step, workers), worker=worker, peer=to, part=number, step=step, key=chunk),
-                worker,
-                to,
-                chunks[chunk],
-                after,
-                after_s=_after_s(star, chunks[chunk], step, workers),
-            )
-            sent.append(arrived)
-        received = sent
-    return [[received[(worker - 1) % workers]] for worker in range(workers)]
+    workers = len(ready)
+    return rings.all_reduce(
+        star, number, bucket.elements, ready, lambda n_bytes, step: _after_s(star, n_bytes, step, workers)
+    )
 
 
 def _folds(setting: Setting, reduced: list[Bucket]) -> bool:
@@ -272,12 +249,11 @@ def _folds(setting: Setting, reduced: list[Bucket]) -> bool:
 def _whole_ring(star: Star, number: int, bucket: Bucket, ready: list[list[int]]) -> list[list[int]]:
     """Add the messages of one ring, as one, and return, by worker, what its end waits for."""
     workers = len(ready)
-    itemsize = star.setting.workload.dtype_bytes
-    chunks = [float(elements * itemsize) for elements in balanced(bucket.elements, workers)]
+    chunks = rings.chunk_bytes(star, bucket.elements, workers)
     ways = [star.way(worker, (worker + 1) % workers) for worker in range(workers)]
     lasts = star.builder.ring(
         number,
-        _entries(star, number, ready),
+        rings.entries(star, number, ready),
         [(way.links, way.latency_s, way.overhead_s) for way in ways],
         chunks,
         summed_s=[_after_s(star, chunk, 0, workers) for chunk in chunks],
@@ -294,14 +270,6 @@ def _after_s(star: Star, n_bytes: float, step: int, workers: int) -> float:
     return n_bytes / rate if rate is not None else 0.0
 
 
-def _entries(star: Star, number: int, ready: list[list[int]]) -> list[int]:
-    """Add, by worker, the moment at which it has its own share of a bucket."""
-    return [
-        star.builder.gather(f"w{w}.ready.b{number}", before, Op("gather", worker=w, part=number))
-        for w, before in enumerate(ready)
-    ]
-
-
 def _rounds(
     star: Star,
     algorithm: Callable[[int, int], Rounds],
@@ -311,7 +279,7 @@ def _rounds(
 ) -> list[list[int]]:
     """Add the messages of an algorithm that goes in rounds and return, by worker, what its end waits for."""
     builder, itemsize = star.builder, star.setting.workload.dtype_bytes
-    has = _entries(star, number, ready)
+    has = rings.entries(star, number, ready)
     for step, (kind, sent) in enumerate(algorithm(len(ready), bucket.elements)):
         # Both ends must be through with the round before: a large message waits for its receiver to ask.
         through: list[list[int]] = [[] for _ in ready]
@@ -357,15 +325,7 @@ def _one_task(
         assert isinstance(options, AllreduceOptions)
         rates = (options.add_rate or math.inf, options.copy_rate or math.inf)
         whole_s += collectives.ring_memory(float(n_bytes), workers, *rates)
-    done = star.builder.task(
-        f"all_reduce.b{number}",
-        Op("all_reduce", part=number),
-        star.builder.resource("fabric", "collective"),
-        carried_s,
-        [task for before in ready for task in before],
-        lag=whole_s - carried_s,
-    )
-    return [[done]] * workers
+    return rings.one_task(star, "all_reduce", number, carried_s, whole_s, ready)
 
 
 def _hierarchical_s(star: Star, bucket: Bucket) -> tuple[float, float]:

@@ -1,0 +1,266 @@
+"""Tensor parallelism: every device holds a share of the columns of each linear layer, and computes with it.
+
+All devices train on the same minibatch of workers x batch samples. A linear layer is cut by its outputs
+(*column parallel*): each of k devices holds 1/k of the weight's rows and of the bias, and computes 1/k of the
+outputs in 1/k of the time. A ring all-gather brings everybody all outputs. On the way back each device gets
+from its own columns a part of the gradient of the layer's input, and a ring all-reduce adds the parts up;
+a layer that reads the data needs none. Nothing overlaps, and weights are those of synchronous training.
+
+Cut are layers of the kind *linear* with parameters of their own. Every device computes all others, and holds
+their parameters: convolutions, norms, embeddings, attention between its projections, activations, the loss.
+Outputs must divide by the devices. With *devices* fewer than workers, the rest stand idle.
+
+Formula: Z_o + Z_c / k, and for each cut layer (k - 1) (alpha + a / (k B)) and, unless it reads the data,
+2 (k - 1) (alpha + x / (k B)), for compute Z_c in cut layers and Z_o in others, outputs of a bytes and inputs
+of x bytes for the minibatch, links of B bytes per second, latency alpha. Where those come to (k - 1)
+(M alpha + N / (k B)), the best k is sqrt((Z_c - N / B) / (M alpha)).
+Source: Dean et al., Large Scale Distributed Deep Networks (DistBelief), NIPS 2012; Shoeybi et al.,
+Megatron-LM, arXiv:1909.08053, section 3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from simpar.cost import collectives, memory
+from simpar.errors import InputError
+from simpar.program import Op, Program
+from simpar.scenario.options import TensorOptions
+from simpar.strategies import data, rings
+from simpar.strategies.common import Setting, Star, is_linear, layer_times
+from simpar.workload.layers import Layer, Workload
+
+OUTPUT, INPUT_GRADIENT = "output", "input_gradient"
+"""What is exchanged: gathered on the way forward, summed on the way back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One collective of a cut layer."""
+
+    layer: int
+    what: str
+    """:data:`OUTPUT` or :data:`INPUT_GRADIENT`."""
+    elements: int
+    """Of the whole minibatch."""
+
+
+def build(setting: Setting) -> Program:
+    """Return the program of tensor parallelism."""
+    star, workload, cluster = Star(setting), setting.workload, setting.cluster
+    samples = cluster.workers * workload.batch
+    devices = device_count(setting)
+    cut = cut_layers(workload) if devices > 1 else []
+    times = [_times(setting, worker, samples, cut, devices) for worker in range(devices)]
+    feeds = [data.Feed(star, worker, samples) for worker in range(devices)]
+    exchanges: list[Exchange] = []
+
+    def compute(what: str, layers: tuple[int, int], after: list[list[int]]) -> list[list[int]]:
+        """Let all devices compute *layers*, each after its own tasks of *after*."""
+        way = 0 if what == "forward" else 1
+        return [
+            [
+                star.builder.task(
+                    f"w{worker}.{what}.l{layers[0]}",
+                    Op(what, worker=worker, layers=layers, part=0),
+                    star.device(worker),
+                    math.fsum(times[worker][way][slice(*layers)]),
+                    before,
+                )
+            ]
+            for worker, before in enumerate(after)
+        ]
+
+    def exchange(layer: int, what: str, done: list[list[int]]) -> list[list[int]]:
+        """Exchange what *layer* made and return, by device, what waits for it and for its own compute."""
+        elements = _exchanged_elements(workload, layer, what, samples)
+        if elements == 0:
+            return done
+        exchanges.append(Exchange(layer, what, elements))
+        arrived = _collective(star, len(exchanges) - 1, exchanges[-1], done)
+        return [own + others for own, others in zip(done, arrived, strict=True)]
+
+    end = len(workload.layers)
+    bounds = [0, *(layer + 1 for layer in cut), end]
+    has = [feed.arrived for feed in feeds]
+    first: list[int] = []
+    for begin, until in pairwise(bounds):
+        has = compute("forward", (begin, until), has)
+        first = first or [tasks[0] for tasks in has]
+        last_forward = has
+        if until - 1 in cut and until != begin:
+            has = exchange(until - 1, OUTPUT, has)
+    for feed, (forward,) in zip(feeds, last_forward, strict=True):
+        data.reuse(star, [feed], [forward])
+    for layer, until in reversed(list(zip([0, *cut], [*cut, end], strict=True))):
+        if layer < until:
+            has = compute("backward", (layer, until), has)
+        if layer in cut and workload.layers[layer].inputs:
+            has = exchange(layer, INPUT_GRADIENT, has)
+    updates = []
+    for worker in range(devices):
+        update = star.builder.task(f"w{worker}.update", Op("update", worker=worker), after=has[worker])
+        star.builder.edge(update, first[worker], distance=1)
+        updates.append(update)
+    held = _held_parameters(workload, cut, devices)
+    summed = max((one.elements for one in exchanges if one.what == INPUT_GRADIENT), default=0)
+    return star.program(
+        clock="sync",
+        updates=updates,
+        samples=samples,
+        workers=cluster.workers,
+        parts=[samples],
+        devices=devices,
+        columns=cut,
+        exchanges=[[one.layer, one.what, one.elements] for one in exchanges],
+        held_parameters=held,
+        collectives=setting.scenario.run.collectives,
+        memory=memory.all_reduce_worker(
+            held * workload.dtype_bytes,
+            workload.activation_bytes * samples,
+            setting.optimizer_bytes(held),
+            float(summed * workload.dtype_bytes),
+        ),
+    )
+
+
+def least_tasks(setting: Setting) -> int:
+    """Return how many tasks an iteration has at least, counted without writing any down."""
+    devices, workload = device_count(setting), setting.workload
+    if devices == 1:
+        return 3
+    cut = cut_layers(workload)
+    each = 1 if setting.scenario.run.collectives == "closed_form" else (devices - 1) * devices
+    turns = sum(3 if workload.layers[layer].inputs else 1 for layer in cut)
+    return devices * (2 * len(cut) + 1) + each * turns
+
+
+def device_count(setting: Setting) -> int:
+    """Return over how many devices layers are cut.
+
+    Raises:
+        InputError: there are fewer workers, nothing to cut, or a layer that they cannot share equally.
+    """
+    options, workload, workers = setting.strategy.options, setting.workload, setting.cluster.workers
+    assert isinstance(options, TensorOptions)
+    devices = workers if options.devices is None else options.devices
+    path = "" if options.devices is None else "devices"
+    if devices > workers:
+        raise setting.refuse(path, f"{devices} devices of {workers} workers", f"write {workers} or fewer")
+    if devices == 1:
+        return 1
+    cut = cut_layers(workload)
+    if not cut:
+        said = f"{workload.name} has no linear layer with parameters, and nothing else is cut"
+        raise setting.refuse(path, said, "write devices: 1, or 'kind: linear' at layers that are")
+    widths = {layer: _shared(workload, workload.layers[layer]) for layer in cut}
+    for layer, counts in widths.items():
+        for count, what in counts:
+            if count % devices:
+                every = [one for found in widths.values() for one, _ in found]
+                fits = [k for k in range(1, workers + 1) if all(one % k == 0 for one in every)]
+                near = [max(k for k in fits if k < devices), *(k for k in fits if k > devices)][:2]
+                said = f"{count} {what} of {workload.layers[layer].name} do not divide by {devices} devices"
+                raise setting.refuse(path, said, f"write devices: {' or '.join(map(str, near))}")
+    return devices
+
+
+def cut_layers(workload: Workload) -> list[int]:
+    """Return the layers that are cut, as indices."""
+    return [
+        index for index, layer in enumerate(workload.layers) if layer.kind == "linear" and layer.parameters
+    ]
+
+
+def _shared(workload: Workload, layer: Layer) -> list[tuple[int, str]]:
+    """Return the numbers that must divide by the devices, with what they count."""
+    if layer.form is None:  # of a measured layer nothing is known but its sizes
+        outputs = round(layer.activation_bytes / workload.dtype_bytes)
+        return [(outputs, "outputs"), *((tensor.elements, "parameters") for tensor in layer.tensors)]
+    inside = layer.form.inputs[0][-1]
+    return [
+        (tensor.elements // inside, "outputs") for tensor in layer.tensors if tensor.name.endswith("weight")
+    ]
+
+
+def _exchanged_elements(workload: Workload, layer: int, what: str, samples: int) -> int:
+    """Return the elements that devices exchange of a cut layer for *samples* samples."""
+    here = workload.layers[layer]
+    if what == OUTPUT:
+        n_bytes = here.activation_bytes
+    elif here.form is not None:
+        return math.prod(here.form.inputs[0]) * samples
+    else:
+        n_bytes = math.fsum(workload.layers[index].activation_bytes for index in here.inputs)
+    return round(n_bytes * samples / workload.dtype_bytes)
+
+
+def _held_parameters(workload: Workload, cut: list[int], devices: int) -> int:
+    """Return the parameters that each device holds."""
+    return sum(
+        layer.parameters // devices if index in cut else layer.parameters
+        for index, layer in enumerate(workload.layers)
+    )
+
+
+def _times(
+    setting: Setting, worker: int, samples: int, cut: list[int], devices: int
+) -> tuple[list[float], list[float]]:
+    """Return the seconds of each layer on *worker*, forward and backward, where those of *cut* are shared.
+
+    Where launches, small operations or memory count, a share has its FLOPs and its parameters, and reads the
+    whole input and writes what becomes the whole output.
+    """
+    if is_linear(setting):
+        forward, backward = (
+            [seconds / devices if index in cut else seconds for index, seconds in enumerate(way)]
+            for way in layer_times(setting, worker, samples)
+        )
+        return forward, backward
+    layers = tuple(
+        _share(layer, devices) if index in cut else layer
+        for index, layer in enumerate(setting.workload.layers)
+    )
+    shared = replace(setting.workload, layers=layers)
+    return layer_times(replace(setting, workload=shared, _times={}, _passes={}), worker, samples)
+
+
+def _share(layer: Layer, devices: int) -> Layer:
+    """Return one device's share of a cut layer."""
+    return replace(
+        layer,
+        forward_flops=layer.forward_flops / devices,
+        backward_flops=layer.backward_flops / devices,
+        tensors=tuple(replace(tensor, elements=tensor.elements // devices) for tensor in layer.tensors),
+    )
+
+
+def _collective(star: Star, number: int, exchange: Exchange, done: list[list[int]]) -> list[list[int]]:
+    """Add what brings everybody the whole of *exchange*; return, by device, what its end waits for."""
+    gathers = exchange.what == OUTPUT
+    if star.setting.scenario.run.collectives != "closed_form":
+        ring = rings.all_gather if gathers else rings.all_reduce
+        return ring(star, number, exchange.elements, done)
+    cluster, devices = star.setting.cluster, len(done)
+    if cluster.node_of(devices - 1) > 0 and cluster.devices_per_node > 1:
+        raise InputError(
+            [
+                star.setting.scenario.problem(
+                    "run.collectives",
+                    "there is no closed form for rings across machines of several devices, "
+                    f"which {star.setting.strategy.name} asks for",
+                    "write messages",
+                )
+            ]
+        )
+    between = cluster.links_between(0, devices - 1)
+    assert between is not None, "the scenario was checked: messages need a network"
+    form = collectives.all_gather if gathers else collectives.ring_all_reduce
+    n_bytes = devices * max(rings.chunk_bytes(star, exchange.elements, devices))
+    carried_s, whole_s = (
+        form(n_bytes, devices, between.bytes_per_s, late_s)
+        for late_s in (0.0, between.latency_s + between.overhead_s)
+    )
+    return rings.one_task(star, "all_gather" if gathers else "all_reduce", number, carried_s, whole_s, done)
