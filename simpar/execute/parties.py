@@ -204,7 +204,7 @@ class Worker:
         inputs = targets = None
         if first == 0 or last == count:
             inputs, targets = self.source(*self.plan.samples(op, iteration))
-        x = inputs if first == 0 else _crossing(tokens, op.part, first, ahead=True)
+        x = inputs if first == 0 else crossing(tokens, op.part, first, ahead=True)
         for low, high in self._within(first, last):
             x, kept.saved[low, high] = self.model.forward(self.parameters, x, low, high)
         if last < count:
@@ -225,7 +225,7 @@ class Worker:
         first, last = op.layers
         kept = self._passes[iteration, op.part]
         at_end = last == len(self.model.layers)
-        dy = kept.slope if at_end else _crossing(tokens, op.part, last, ahead=False)
+        dy = kept.slope if at_end else crossing(tokens, op.part, last, ahead=False)
         found = self._gradients.setdefault(iteration, {}).setdefault(op.part, {})
         for low, high in reversed(self._within(first, last)):
             dy, gradients = self.model.backward(self.parameters, kept.saved.pop((low, high)), dy)
@@ -319,11 +319,11 @@ class Worker:
             rule = self._optimizers.setdefault(tensor, self._optimizer())
             mean = total[tensor].reshape(-1) / self.plan.global_batch
             self.parameters[tensor] = rule.step(before.reshape(-1), mean).reshape(before.shape)
-            count += self.plan.sizes[tensor]
+            count += before.size
         return count
 
 
-def _crossing(tokens: Sequence[Token], part: int, layer: int, ahead: bool) -> Any:
+def crossing(tokens: Sequence[Token], part: int, layer: int, ahead: bool) -> Any:
     """Return what came over the cut before *layer*, of one part of the work."""
     for load in loads_of(tokens):
         if isinstance(load, Cut) and (load.part, load.layer, load.ahead) == (part, layer, ahead):

@@ -92,9 +92,13 @@ class Plan:
         self.workers = sorted({op.worker for op in program.ops if op.kind in COMPUTING and op.worker >= 0})
         self.keys: dict[KeyId, tuple[Run, ...]] = self._keys() if self.served else {}
         self.buckets: list[list[int]] = [list(bucket) for bucket in self.meta.get("buckets", ())]
+        self.columns: frozenset[int] = frozenset(self.meta.get("columns", ()))
+        """Layers of which each worker has a share of the outputs."""
+        self._exchanges = [tuple(exchange) for exchange in self.meta.get("exchanges", ())]
+        self._exchange_of = {(layer, what): at for at, (layer, what, _) in enumerate(self._exchanges)}
         self._begins = self._message_begins()
         self.chunk_bounds = self._chunk_bounds()
-        """Where the chunks of each bucket begin and end, by bucket."""
+        """Where the chunks of each bucket, or what else is exchanged, begin and end."""
 
     def _fact(self, name: str) -> Any:
         if name not in self.meta:
@@ -165,8 +169,19 @@ class Plan:
 
     # -- collectives -------------------------------------------------------------------------------
 
+    def exchange_of(self, layer: int, what: str) -> int | None:
+        """Return the number of the collective that exchanges *what* of a cut layer; None where none does."""
+        return self._exchange_of.get((layer, what))
+
+    def cut_tensors(self, counts: Sequence[int]) -> frozenset[int]:
+        """Return the tensors of which each worker holds a share; *counts* are the tensors of each layer."""
+        first = [0, *accumulate(counts)]
+        return frozenset(tensor for layer in self.columns for tensor in range(first[layer], first[layer + 1]))
+
     def elements(self, bucket: int) -> int:
-        """Return the elements of a bucket."""
+        """Return the elements of a bucket, or of what else a collective exchanges."""
+        if self._exchanges:
+            return int(self._exchanges[bucket][2])
         return sum(self.sizes[tensor] for tensor in self.buckets[bucket])
 
     def share(self, task: int) -> Share:
@@ -198,7 +213,7 @@ class Plan:
     def _chunk_bounds(self) -> list[list[int]]:
         """Return where the chunks of each bucket begin and end: one a worker, the larger ones first."""
         count, found = len(self.workers), []
-        for bucket in range(len(self.buckets)):
+        for bucket in range(len(self._exchanges) or len(self.buckets)):
             size, longer = divmod(self.elements(bucket), count)
             found.append([0, *accumulate([size + 1] * longer + [size] * (count - longer))])
         return found

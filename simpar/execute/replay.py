@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpar.errors import EngineError, ProgramError
+from simpar.execute.columns import ColumnWorker
 from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Order, Token
 from simpar.execute.parties import (
@@ -189,8 +190,9 @@ class _Replay:
                 f"{self.program.name} cannot be executed: its workers' parameters are not given"
             )
         own = {number: members(number) if members else parameters for number in plan.workers}
+        kind = ColumnWorker if "columns" in plan.meta else Worker
         self.workers = {
-            number: Worker(number, plan, model, own[number], source, optimizer) for number in plan.workers
+            number: kind(number, plan, model, own[number], source, optimizer) for number in plan.workers
         }
         self.servers = {
             key: Server(key, joined(parameters, runs), optimizer()) for key, runs in plan.keys.items()
@@ -204,7 +206,8 @@ class _Replay:
                 holders[tensor] += 1
         self._whole = sum(plan.sizes)
         # Of data parallelism every worker holds all parameters, of a pipeline one; of servers they hold them.
-        self._replicas = 1 if plan.served else max(holders, default=1)
+        # Where layers are cut each counts its own share, and the first what all hold.
+        self._replicas = 1 if plan.served or kind is ColumnWorker else max(holders, default=1)
         # A step of synchronous training is learned from when all of it is, and tested at no other time.
         together = self._replicas * self._whole if self.program.meta.get("clock") == "sync" else 0
         self._together = together
@@ -311,7 +314,7 @@ class _Replay:
             self._update(task, iteration, held)
         elif op.kind == "predict":
             self._predict(task, iteration, held)
-        elif op.kind == "all_reduce":
+        elif op.kind in ("all_reduce", "all_gather"):  # what others have of a gather is zeros here
             self._sum_up(op.part, iteration)
         elif self._is_reply(task):
             return held
@@ -453,6 +456,8 @@ class _Replay:
             for worker in self.workers.values():
                 for tensor in worker.held:
                     found[tensor] = worker.parameters[tensor]
+        for tensor in self.plan.cut_tensors([len(layer.tensors) for layer in self.model.layers]):
+            found[tensor] = np.concatenate([worker.parameters[tensor] for worker in self.workers.values()])
         return found
 
 

@@ -35,6 +35,8 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
             words.append(f"slices of {size(options['slice_bytes'])}")
         if meta.get("pushers", meta["workers"]) < meta["workers"]:
             words.append("local merge")
+    if "devices" in meta:
+        words.append(_count(meta["devices"], "device"))
     if "stages" in meta:
         words.append(
             f"{_count(meta['stages'], 'stage')} x {_count(meta['microbatches'], 'microbatch', 'es')}"

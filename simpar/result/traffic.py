@@ -57,12 +57,18 @@ class Traffic:
 def account(program: Program) -> Traffic:
     """Return what the messages of one iteration of *program* carry."""
     sent: dict[str, float] = {"parameters": 0.0, "activations": 0.0, "data": 0.0}
+    exchanges = program.meta.get("exchanges")  # of tensor parallelism: outputs and their gradients
+    kept = "parameters" if exchanges is None else "activations"
     numbers, first = np.unique(program.message, return_index=True)
     for task in first[numbers >= 0].tolist():
         kind = program.ops[task].kind
-        what = "data" if kind in DATA else "activations" if kind in ACTIVATIONS else "parameters"
+        what = "data" if kind in DATA else "activations" if kind in ACTIVATIONS else kept
         sent[what] += float(program.sent_bytes[task])
-    closed = any(op.kind == "all_reduce" for op in program.ops)
+    closed = program.meta.get("collectives") == "closed_form"
+    if closed and exchanges is not None:
+        turns = [(1 if what == "output" else 2) * elements for _, what, elements in exchanges]
+        sent["activations"] = float((program.meta["devices"] - 1) * sum(turns) * program.meta["dtype_bytes"])
+        closed = False
     return Traffic(
         None if closed and program.meta["workers"] > 1 else sent["parameters"],
         sent["activations"],

@@ -49,7 +49,7 @@ class LayerSpec(Strict):
     """Unique in the model."""
 
     kind: Name = "layer"
-    """What it computes, 'conv' or 'linear'; shown, not interpreted."""
+    """What it computes, 'conv' or 'linear'; shown, and tensor parallelism cuts those that are 'linear'."""
 
     forward: Duration | None = None
     """Measured time of its forward pass over one batch, '1.2 ms'."""

@@ -85,7 +85,7 @@ def all_gather(star: Star, number: int, elements: int, ready: list[list[int]]) -
         for worker in range(workers):
             to, chunk = (worker + 1) % workers, (worker - step) % workers
             op = Op(GATHER, worker=worker, peer=to, part=number, step=step, key=chunk)
-            after = [received[(worker - 1) % workers]] if received else [have[worker]]
+            after = [*([received[(worker - 1) % workers]] if received else []), have[worker]]
             name = f"w{worker}.{GATHER}.b{number}.s{step}"
             sent.append(star.send(name, op, worker, to, chunks[chunk], after)[1])
         received = sent

@@ -14,6 +14,7 @@ from simpar.result.labels import memory_parts, size
 from simpar.scenario import IntraSpec, NetworkSpec, Scenario
 from simpar.scenario.variation import DISTRIBUTED
 from simpar.strategies import Setting
+from simpar.strategies.common import layer_times
 from simpar.strategies.operations import memory_bound
 from simpar.strategies.variation import is_nominal, is_random, replications
 from simpar.study.money import device_price, machine_price
@@ -76,6 +77,8 @@ def of_strategy(setting: Setting, measured: Measured) -> list[str]:
         said.append(f"{name}: {loads.count(0)} of {len(loads)} servers hold nothing")
     if meta["kind"] == "pipeline":
         said += _of_pipeline(setting, measured)
+    if meta["kind"] == "tensor":
+        said += _of_tensor(setting, measured)
     return said
 
 
@@ -157,6 +160,22 @@ def _of_pipeline(setting: Setting, measured: Measured) -> list[str]:
         f"({spell(meta['cut_bytes'][cut], 'size')} a step each way, 2 x {spell(each_way_s, 'duration')} on a "
         f"link); the slowest stage is w{slowest} ({spell(stage_s[slowest], 'duration')} of compute a step)"
     )
+    return said
+
+
+def _of_tensor(setting: Setting, measured: Measured) -> list[str]:
+    meta, said, name = measured.program.meta, [], setting.strategy.name
+    if meta["devices"] < meta["workers"]:
+        idle = meta["workers"] - meta["devices"]
+        said.append(f"{name}: {idle} of {meta['workers']} workers {'has' if idle == 1 else 'have'} no share")
+    forward, backward = layer_times(setting, 0, meta["samples"])
+    by_layer = [sum(both) for both in zip(forward, backward, strict=True)]
+    alike = sum(seconds for layer, seconds in enumerate(by_layer) if layer not in meta["columns"])
+    if meta["devices"] > 1 and alike > 0:
+        said.append(
+            f"{name}: every device computes all layers that are not cut, {100 * alike / sum(by_layer):.0f} % "
+            f"of the model's compute ({spell(alike, 'duration')} a step)"
+        )
     return said
 
 
