@@ -48,6 +48,7 @@ VARIANTS = {
     ],
     "replicated": [("All get the parameters, each predicts its share of the records.", "{replicated: }")],
     "ensemble": [("All predict all the records, and vote.", "{ensemble: {combine: vote}}")],
+    "tensor": [("All compute everything, but of linear layers a quarter each.", "{tensor: }")],
 }
 """By kind, what is shown of it and how a scenario writes it."""
 

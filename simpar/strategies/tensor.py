@@ -8,7 +8,8 @@ a layer that reads the data needs none. Nothing overlaps, and weights are those 
 
 Cut are layers of the kind *linear* with parameters of their own. Every device computes all others, and holds
 their parameters: convolutions, norms, embeddings, attention between its projections, activations, the loss.
-Outputs must divide by the devices. With *devices* fewer than workers, the rest stand idle.
+Outputs must divide by the devices. Every device reads the whole minibatch, so that a store serves k times the
+records. With *devices* fewer than workers, the rest stand idle.
 
 Formula: Z_o + Z_c / k, and for each cut layer (k - 1) (alpha + a / (k B)) and, unless it reads the data,
 2 (k - 1) (alpha + x / (k B)), for compute Z_c in cut layers and Z_o in others, outputs of a bytes and inputs
