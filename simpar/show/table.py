@@ -293,7 +293,7 @@ def _compute(found: Explanation, kind: str) -> str:
     if device.forward_s is not None:
         return "measured"
     flops = workload.forward_flops if kind == "forward" else workload.backward_flops
-    if device.flops_per_s is None or found.row.kind == "pipeline":
+    if device.flops_per_s is None or found.row.kind in ("pipeline", "tensor"):
         return ""
     if not device.is_linear:
         launched = f"{spell(device.launch_s, 'duration')} to launch and " if device.launch_s else ""

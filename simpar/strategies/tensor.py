@@ -117,13 +117,13 @@ def build(setting: Setting) -> Program:
         columns=cut,
         exchanges=[[one.layer, one.what, one.elements] for one in exchanges],
         held_parameters=held,
-        collectives=setting.scenario.run.collectives,
         memory=memory.all_reduce_worker(
             held * workload.dtype_bytes,
             workload.activation_bytes * samples,
             setting.optimizer_bytes(held),
             float(summed * workload.dtype_bytes),
         ),
+        **({"collectives": setting.scenario.run.collectives} if exchanges else {}),
     )
 
 

@@ -244,7 +244,7 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
             no_effect("run.stagger", "no strategy is asynchronous")
         elif not any(meta["clock"] == "async" for meta in staggered) and _settled_at_once(setting):
             no_effect("run.stagger", "nothing is pushed, so that nobody meets anybody")
-    reducing = any("algorithm" in program.meta for program in programs)
+    reducing = any("collectives" in program.meta for program in programs)
     if "collectives" in scenario.run.model_fields_set and not reducing:
         no_effect("run.collectives", "no strategy has a collective")
     model = known(scenario.model)

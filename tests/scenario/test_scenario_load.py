@@ -254,7 +254,7 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
             "ps_sync",
             "9:5: strategies[0]: unknown strategy 'ps_sync'; did you mean 'ps-sync'?",
         ),
-        ("ps-sync: {servers: 2}", "tensor", "9:5: strategies[0]: 'tensor' is not modelled by this version"),
+        ("ps-sync: {servers: 2}", "hybrid", "9:5: strategies[0]: 'hybrid' is not modelled by this version"),
         ("ps-sync: {servers: 2}", "5", "9:5: strategies[0]: 5 is not a strategy"),
         ("ps-sync: {servers: 2}", "ps-sync: 2", "9:5: strategies[0]: 2 is not a mapping"),
         (

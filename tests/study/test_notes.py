@@ -276,6 +276,20 @@ def test_workers_without_a_stage_are_said(compared):
     assert "pipeline: 1 of 2 workers has no stage" in row.notes
 
 
+def test_what_tensor_parallelism_leaves_idle_or_does_everywhere_is_said(scene):
+    """Of 3 s a sample in a convolution and 6 s in a linear layer, the convolution is a third, 9 s of 3 workers."""
+    layer = {"forward": "1 s", "backward": "2 s", "activation": "8 B"}
+    twice = {"forward": "2 s", "backward": "4 s", "activation": "8 B", "parameters": 2}
+    layers = [{"name": "a", "kind": "conv"} | layer, {"name": "b", "kind": "linear"} | twice]
+    row = simpar.compare(scene({"tensor": {"devices": 2}}, model={"layers": layers}, workers=3))["tensor"]
+    assert row.label == "tensor, 2 devices"
+    assert "tensor: 1 of 3 workers has no share" in row.notes
+    said = (
+        "tensor: every device computes all layers that are not cut, 33 % of the model's compute (9 s a step)"
+    )
+    assert said in row.notes
+
+
 def test_times_of_another_batch_are_said_to_be_scaled(tmp_path):
     file = tmp_path / "scaled.yaml"
     file.write_text(
