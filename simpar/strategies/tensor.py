@@ -51,62 +51,20 @@ class Exchange:
 def build(setting: Setting) -> Program:
     """Return the program of tensor parallelism."""
     star, workload, cluster = Star(setting), setting.workload, setting.cluster
-    samples = cluster.workers * workload.batch
-    devices = device_count(setting)
+    samples, devices = cluster.workers * workload.batch, device_count(setting)
     cut = cut_layers(workload) if devices > 1 else []
-    times = [_times(setting, worker, samples, cut, devices) for worker in range(devices)]
+    laid = _Layers(star, samples, cut, devices)
     feeds = [data.Feed(star, worker, samples) for worker in range(devices)]
-    exchanges: list[Exchange] = []
-
-    def compute(what: str, layers: tuple[int, int], after: list[list[int]]) -> list[list[int]]:
-        """Let all devices compute *layers*, each after its own tasks of *after*."""
-        way = 0 if what == "forward" else 1
-        return [
-            [
-                star.builder.task(
-                    f"w{worker}.{what}.l{layers[0]}",
-                    Op(what, worker=worker, layers=layers, part=0),
-                    star.device(worker),
-                    math.fsum(times[worker][way][slice(*layers)]),
-                    before,
-                )
-            ]
-            for worker, before in enumerate(after)
-        ]
-
-    def exchange(layer: int, what: str, done: list[list[int]]) -> list[list[int]]:
-        """Exchange what *layer* made and return, by device, what waits for it and for its own compute."""
-        elements = _exchanged_elements(workload, layer, what, samples)
-        if elements == 0:
-            return done
-        exchanges.append(Exchange(layer, what, elements))
-        arrived = _collective(star, len(exchanges) - 1, exchanges[-1], done)
-        return [own + others for own, others in zip(done, arrived, strict=True)]
-
-    end = len(workload.layers)
-    bounds = [0, *(layer + 1 for layer in cut), end]
-    has = [feed.arrived for feed in feeds]
-    first: list[int] = []
-    for begin, until in pairwise(bounds):
-        has = compute("forward", (begin, until), has)
-        first = first or [tasks[0] for tasks in has]
-        last_forward = has
-        if until - 1 in cut and until != begin:
-            has = exchange(until - 1, OUTPUT, has)
-    for feed, (forward,) in zip(feeds, last_forward, strict=True):
-        data.reuse(star, [feed], [forward])
-    for layer, until in reversed(list(zip([0, *cut], [*cut, end], strict=True))):
-        if layer < until:
-            has = compute("backward", (layer, until), has)
-        if layer in cut and workload.layers[layer].inputs:
-            has = exchange(layer, INPUT_GRADIENT, has)
+    first, forward = laid.forward([feed.arrived for feed in feeds])
+    for feed, end in zip(feeds, forward, strict=True):
+        data.reuse(star, [feed], [end])
     updates = []
-    for worker in range(devices):
-        update = star.builder.task(f"w{worker}.update", Op("update", worker=worker), after=has[worker])
+    for worker, after in enumerate(laid.backward()):
+        update = star.builder.task(f"w{worker}.update", Op("update", worker=worker), after=after)
         star.builder.edge(update, first[worker], distance=1)
         updates.append(update)
     held = _held_parameters(workload, cut, devices)
-    summed = max((one.elements for one in exchanges if one.what == INPUT_GRADIENT), default=0)
+    summed = max((one.elements for one in laid.exchanges if one.what == INPUT_GRADIENT), default=0)
     return star.program(
         clock="sync",
         updates=updates,
@@ -115,7 +73,7 @@ def build(setting: Setting) -> Program:
         parts=[samples],
         devices=devices,
         columns=cut,
-        exchanges=[[one.layer, one.what, one.elements] for one in exchanges],
+        exchanges=[[one.layer, one.what, one.elements] for one in laid.exchanges],
         held_parameters=held,
         memory=memory.all_reduce_worker(
             held * workload.dtype_bytes,
@@ -123,8 +81,69 @@ def build(setting: Setting) -> Program:
             setting.optimizer_bytes(held),
             float(summed * workload.dtype_bytes),
         ),
-        **({"collectives": setting.scenario.run.collectives} if exchanges else {}),
+        **({"collectives": setting.scenario.run.collectives} if laid.exchanges else {}),
     )
+
+
+class _Layers:
+    """The tasks of all devices, layer after layer, and what they exchange between."""
+
+    def __init__(self, star: Star, samples: int, cut: list[int], devices: int) -> None:
+        self.star, self.samples, self.cut = star, samples, cut
+        self.exchanges: list[Exchange] = []
+        setting = star.setting
+        self._times = [_times(setting, worker, samples, cut, devices) for worker in range(devices)]
+        self._has: list[list[int]] = []  # by device, what its next task waits for
+
+    def forward(self, after: list[list[int]]) -> tuple[list[int], list[int]]:
+        """Add the forward pass, after the tasks of *after*, and return the first and last tasks by device.
+
+        The last is behind the exchange of a last layer that is cut, without time, where the loss is known.
+        """
+        self._has = after
+        bounds = [0, *(layer + 1 for layer in self.cut), len(self.star.setting.workload.layers)]
+        spans = list(pairwise(bounds))
+        done: list[list[int]] = []
+        for number, layers in enumerate(spans):
+            done.append(self._compute("forward", layers))
+            if number < len(self.cut):
+                self._exchange(self.cut[number], OUTPUT)
+        return done[0], done[-1]
+
+    def backward(self) -> list[list[int]]:
+        """Add the backward pass and return, by device, what its update waits for."""
+        layers = self.star.setting.workload.layers
+        for first, last in pairwise([len(layers), *reversed(self.cut), 0]):
+            if last < first:
+                self._compute("backward", (last, first))
+            if last in self.cut and layers[last].inputs:
+                self._exchange(last, INPUT_GRADIENT)
+        return self._has
+
+    def _compute(self, what: str, layers: tuple[int, int]) -> list[int]:
+        """Let all devices compute *layers*."""
+        star, way = self.star, 0 if what == "forward" else 1
+        tasks = [
+            star.builder.task(
+                f"w{worker}.{what}.l{layers[0]}",
+                Op(what, worker=worker, layers=layers, part=0),
+                star.device(worker),
+                math.fsum(self._times[worker][way][slice(*layers)]),
+                after,
+            )
+            for worker, after in enumerate(self._has)
+        ]
+        self._has = [[task] for task in tasks]
+        return tasks
+
+    def _exchange(self, layer: int, what: str) -> None:
+        """Let all devices exchange what they have just made of *layer*, if that is anything."""
+        elements = _exchanged_elements(self.star.setting.workload, layer, what, self.samples)
+        if elements == 0:
+            return
+        self.exchanges.append(Exchange(layer, what, elements))
+        arrived = _collective(self.star, len(self.exchanges) - 1, self.exchanges[-1], self._has)
+        self._has = [own + others for own, others in zip(self._has, arrived, strict=True)]
 
 
 def least_tasks(setting: Setting) -> int:

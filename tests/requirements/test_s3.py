@@ -95,6 +95,27 @@ def test_s3b_tensor_layers_that_are_not_linear_are_computed_by_all(scene, measur
     agree("step, s", found.step_s, 2 * (3.0 + 6.0 / 2) + gathered + summed)
 
 
+def by_launches(speed):
+    """A perceptron on devices that take 1/8 s to launch an operation, one device of *speed* among them."""
+    cluster = {"device": {"flops": "1 MFLOP/s", "launch": "0.125 s"}, "speed": [1.0, speed]}
+    return net((5, 12, 24, 6), "tensor", 2, 3, cluster=cluster)
+
+
+def test_s3b_tensor_shares_pay_each_launch(measure, agree):
+    """Forward launch + 2 m n S / (k F), backward launch + 4 m n S / (k F), and what is sent."""
+    compute = sum(0.25 + seconds / 2 for seconds, _, _ in layers_of((5, 12, 24, 6), 6))
+    messages, n_bytes = turns((5, 12, 24, 6), 6)
+    agree("step, s", measure(by_launches(1.0)).step_s, compute + messages * ALPHA + n_bytes / 2 / RATE_B)
+
+
+def test_s3b_tensor_shares_are_waited_for_where_a_device_is_slow(measure, agree):
+    """Half as fast, it has the outputs of the other before its own, and waits only for sums."""
+    found = layers_of((5, 12, 24, 6), 6)
+    compute = sum(0.25 + seconds / 2 for seconds, _, _ in found)
+    sums = sum(2 * (ALPHA + into / 2 / RATE_B) for _, _, into in found[1:])
+    agree("step, s", measure(by_launches(0.5)).step_s, 2 * compute + sums)
+
+
 @pytest.mark.parametrize(("latency", "best"), [(0.004, 16), (0.012, 8), (0.05, 4)])
 def test_s3b_tensor_on_a_slow_network_some_devices_are_best_and_more_are_slower(
     measure, agree, latency, best

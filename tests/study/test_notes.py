@@ -277,7 +277,7 @@ def test_workers_without_a_stage_are_said(compared):
 
 
 def test_what_tensor_parallelism_leaves_idle_or_does_everywhere_is_said(scene):
-    """Of 3 s a sample in a convolution and 6 s in a linear layer, the convolution is a third, 9 s of 3 workers."""
+    """Of 3 s a sample in a convolution and 6 s in a linear layer, the convolution is a third: 9 s of 3."""
     layer = {"forward": "1 s", "backward": "2 s", "activation": "8 B"}
     twice = {"forward": "2 s", "backward": "4 s", "activation": "8 B", "parameters": 2}
     layers = [{"name": "a", "kind": "conv"} | layer, {"name": "b", "kind": "linear"} | twice]
