@@ -177,13 +177,15 @@ def pipeline_stage(
     optimizer_bytes: float,
     input_bytes: float = 0.0,
     gradient_bytes: float = 0.0,
+    recompute: bool = False,
 ) -> Memory:
     """Return the memory of one stage of a pipeline.
 
     Parameters, gradients and the optimizer's state of its own layers, and their activations for every
     microbatch that is in flight: of *m* microbatches all *m* in GPipe, at most ``min(m, p - r)`` at stage *r*
     of *p* (from 0) with one forward and one backward in turn. Its buffers hold what the stage before sent,
-    for as long as the microbatch is in flight, and one microbatch's gradients from the stage behind.
+    for as long as the microbatch is in flight, and one microbatch's gradients from the stage behind. With
+    *recompute* it holds the activations of one microbatch only, the one that goes back.
 
     Args:
         parameter_bytes: parameters of this stage's layers.
@@ -192,12 +194,13 @@ def pipeline_stage(
         optimizer_bytes: optimizer state of this stage's layers.
         input_bytes: what it receives from the stage before for one microbatch.
         gradient_bytes: what it receives from the stage behind for one microbatch.
+        recompute: whether activations are computed once more on the way back, from the stage's inputs.
 
     Raises:
         ValueError: *in_flight* is below 1, or another argument is negative.
 
-    Left out: workspace, fragmentation, framework context. Stops being true with recomputation, which keeps
-    only a stage's inputs.
+    Left out: workspace, fragmentation, framework context. Stops being true where layers inside a stage are
+    recomputed one by one.
 
     Source: Huang et al., GPipe, NeurIPS 2019; Narayanan et al., PipeDream, SOSP 2019.
 
@@ -212,7 +215,7 @@ def pipeline_stage(
     )
     return all_reduce_worker(
         parameter_bytes,
-        in_flight * microbatch_activation_bytes,
+        (1 if recompute else in_flight) * microbatch_activation_bytes,
         optimizer_bytes,
         in_flight * input_bytes + gradient_bytes,
     )

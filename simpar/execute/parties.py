@@ -116,7 +116,7 @@ class Pass:
     """What a worker keeps of one part of the work between its forward and its backward."""
 
     saved: dict[tuple[int, int], Any] = field(default_factory=dict)
-    """By range of layers."""
+    """By range of layers: what its way back needs, or what it computed on, to compute that once more."""
     slope: Any = None
     """The gradient of the loss, where the last layer is this worker's."""
 
@@ -206,7 +206,9 @@ class Worker:
             inputs, targets = self.source(*self.plan.samples(op, iteration))
         x = inputs if first == 0 else crossing(tokens, op.part, first, ahead=True)
         for low, high in self._within(first, last):
-            x, kept.saved[low, high] = self.model.forward(self.parameters, x, low, high)
+            before = x
+            x, saved = self.model.forward(self.parameters, x, low, high)
+            kept.saved[low, high] = before if self.plan.recompute else saved
         if last < count:
             return Cut(op.part, last, True, x), None
         value, kept.slope = self.model.loss(x, targets)
@@ -228,7 +230,10 @@ class Worker:
         dy = kept.slope if at_end else crossing(tokens, op.part, last, ahead=False)
         found = self._gradients.setdefault(iteration, {}).setdefault(op.part, {})
         for low, high in reversed(self._within(first, last)):
-            dy, gradients = self.model.backward(self.parameters, kept.saved.pop((low, high)), dy)
+            saved = kept.saved.pop((low, high))
+            if self.plan.recompute:
+                _, saved = self.model.forward(self.parameters, saved, low, high)
+            dy, gradients = self.model.backward(self.parameters, saved, dy)
             tensors = range(self._first_tensor[low], self._first_tensor[high])
             found.update(zip(tensors, gradients, strict=True))
         return Cut(op.part, first, False, dy)

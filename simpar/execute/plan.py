@@ -79,6 +79,8 @@ class Plan:
         self.batch = int(self._fact("batch"))
         self.global_batch = int(self._fact("global_batch"))
         self.itemsize = int(self._fact("dtype_bytes"))
+        self.recompute = bool(self.meta.get("recompute"))
+        """Whether workers keep what layers read, and compute these once more on the way back."""
         self.parts = [0, *accumulate(self.meta.get("parts", ()))]
         """Where the parts of an iteration's samples begin; just 0 where there are none."""
         self.window = int(self.meta.get("window", 1))

@@ -41,6 +41,8 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         words.append(
             f"{_count(meta['stages'], 'stage')} x {_count(meta['microbatches'], 'microbatch', 'es')}"
         )
+    if meta.get("recompute"):
+        words.append("recompute")
     if meta.get("overlap"):
         words.append("overlapped")
     if meta.get("priority"):

@@ -13,7 +13,6 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
         "update",
     ),
     "allreduce": ("shard",),
-    "pipeline": ("recompute",),
 }
 """Keys by section."""
 

@@ -167,6 +167,9 @@ class PipelineOptions(Options):
     microbatches: Batch | None = None
     """Number of micro-batches that a step is cut into."""
 
+    recompute: bool = False
+    """Keep a stage's inputs only, and compute its forward pass once more before the backward pass."""
+
 
 _AGREE = "the copies agree, and each record is predicted once", "write concat, or take an ensemble"
 _REPEAT = "every device predicts all the records", "write mean, sum or vote, or take replicated"

@@ -7,10 +7,14 @@ schedule ``gpipe`` every stage runs all forwards, then all backwards in reverse 
 in turn, and holds the activations of no more microbatches than that. Either way the weights are those of
 synchronous training, and while the pipeline fills and drains, stages stand idle (the *bubble*).
 
+With *recompute* a stage keeps only its inputs of a microbatch, and computes its forward pass once more when
+the gradients arrive: the backward pass takes that much longer, and the activations of one microbatch are
+held at a time.
+
 Between two stages goes every tensor that crosses the cut, once; the gradients of the same come back.
 
 Formula: (m + p - 1) (t_f + t_b) for p equal stages, m microbatches and links that cost nothing; the bubble
-is (p - 1) / (m + p - 1) of it.
+is (p - 1) / (m + p - 1) of it. With recompute t_b is longer by t_f.
 Source: Huang et al., GPipe, NeurIPS 2019; Narayanan et al., PipeDream, SOSP 2019.
 """
 
@@ -69,9 +73,10 @@ def build(setting: Setting) -> Program:
     # Where the stages are on several machines, every cut is taken for one between machines.
     between = setting.cluster.links_between(0, stages - 1)
     assert between is not None, "the scenario was checked: messages need a network"
+    passes = 2 if options.recompute else 1  # forward, of each microbatch
     crossed = all_cuts(workload)  # bytes of one sample, by the layer behind the cut
     cuts = cut_into_stages(
-        [forward + backward for forward, backward in zip(*whole[0], strict=True)],
+        [passes * forward + backward for forward, backward in zip(*whole[0], strict=True)],
         [2 * n_bytes * samples / between.bytes_per_s for n_bytes in crossed],
         stages,
         micro,
@@ -79,9 +84,10 @@ def build(setting: Setting) -> Program:
     crossing = [crossed[cut[0]] for cut in cuts[1:]]
 
     def seconds(stage: int, direction: int, part: int) -> float:
+        again = seconds(stage, 0, part) if direction == 1 and options.recompute else 0.0
         if not is_linear(setting):
-            return math.fsum(layer_times(setting, stage, sizes[part])[direction][slice(*cuts[stage])])
-        return math.fsum(whole[stage][direction][slice(*cuts[stage])]) * sizes[part] / samples
+            return again + math.fsum(layer_times(setting, stage, sizes[part])[direction][slice(*cuts[stage])])
+        return again + math.fsum(whole[stage][direction][slice(*cuts[stage])]) * sizes[part] / samples
 
     order = [stage_order(options.schedule, stage, stages, micro) for stage in range(stages)]
     feed = data.Feed(star, 0, samples)
@@ -108,6 +114,7 @@ def build(setting: Setting) -> Program:
             setting.optimizer_bytes(parameters[stage]),
             input_bytes=ends[stage],
             gradient_bytes=ends[stage + 1],
+            recompute=options.recompute,
         )
         for stage in range(stages)
     ]
@@ -138,9 +145,13 @@ def build(setting: Setting) -> Program:
         ],
         widest_cut=slowest,
         stage_compute_s=[
-            math.fsum(math.fsum(times[slice(*cuts[stage])]) for times in whole[stage])
+            math.fsum(
+                count * math.fsum(times[slice(*cuts[stage])])
+                for count, times in zip((passes, 1), whole[stage], strict=True)
+            )
             for stage in range(stages)
         ],
+        **({"recompute": True} if options.recompute else {}),
     )
 
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from plain_training import Perceptron, Sgd, one_device
-from replay_lab import RATE
+from plain_training import Perceptron, Sgd, in_parts, one_device
+from replay_lab import LAB, RATE
 
 import simpar
 from simpar.errors import InputError
@@ -294,3 +294,48 @@ def test_s3b_tensor_cuts_the_linear_layers_of_nets_of_other_layers(model):
     ]
     assert_close(found[0].parameters, found[1].parameters)
     assert any(not np.allclose(one, other) for one, other in zip(start, found[0].parameters, strict=True))
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b"])
+@pytest.mark.parametrize(("stages", "micro"), [(1, 3), (2, 2), (3, 6), (4, 8)])
+def test_s3a_pipeline_that_recomputes_takes_a_forward_more(scene, measure, agree, schedule, stages, micro):
+    """(m + p - 1) (2 t_f + t_b), of 1 s forward and 2 s backward a batch of m samples, p batches a step."""
+    options = {"schedule": schedule, "microbatches": micro, "recompute": True}
+    layers = [(1.0, 2.0, 10, 0.0)] * stages
+    numbers = {"workers": stages, "batch": micro, "bandwidth": 1e15}
+    found = measure(scene({"pipeline": options}, layers=layers, **numbers))
+    agree("step, s", found.step_s, (micro + stages - 1) * (2 * 1.0 + 2.0) * stages / micro)
+
+
+@pytest.mark.parametrize(("schedule", "in_flight"), [("gpipe", [8, 8]), ("1f1b", [2, 1])])
+def test_s3a_pipeline_that_recomputes_keeps_inputs_only(scene, agree, schedule, in_flight):
+    """8 microbatches of 2 samples; 64 B a sample leave each layer, of which the first stage has three.
+
+    The first holds the outputs of three layers for one microbatch and a gradient; what it reads is data.
+    """
+    layers = [(0.25, 0.5, 0, 64.0 * 8)] * 3 + [(1.0, 2.0, 0, 0.0)]
+    kept = {}
+    for recompute in (True, False):
+        options = {"schedule": schedule, "microbatches": 8, "recompute": recompute}
+        meta = simpar.compile(scene({"pipeline": options}, layers=layers, batch=8), "pipeline").meta
+        assert meta["cuts"] == [[0, 3], [3, 4]]
+        needs = [
+            (1 if recompute else flying) * made * 2 * 64 + (flying * 2 * 64 if stage else 2 * 64)
+            for stage, (flying, made) in enumerate(zip(in_flight, [3, 0], strict=True))
+        ]
+        kept[recompute] = meta["memory_bytes"]
+        agree("memory of the fullest stage, B", meta["memory_bytes"], max(needs))
+    assert kept[True] < kept[False]
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b"])
+def test_s3a_pipeline_that_recomputes_learns_the_same(schedule):
+    """The second forward pass is on the same parameters, so that every bit is the same."""
+    found = []
+    for recompute in (True, False):
+        options = {"schedule": schedule, "stages": 3, "microbatches": 4, "recompute": recompute}
+        found.append(LAB.replay(LAB.trace(LAB.scenario({"pipeline": options}))).parameters)
+    wanted = in_parts(LAB.model, LAB.parameters, LAB.source, LAB.STEPS, [3] * 4, RATE)
+    for once, twice, plain in zip(*found, wanted, strict=True):
+        assert np.array_equal(once, twice)
+        assert np.array_equal(once, plain)
