@@ -1,6 +1,7 @@
 """Every shipped scenario opens with its question, runs, and gives advice that helps."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -164,3 +165,19 @@ def test_bert_large_spends_its_steps_on_ten_gigabits():
     # Adam in 16 bits: 16 bytes a parameter, and one bucket of all gradients
     states = sum(row.memory[f"{part}_bytes"] for part in ("parameters", "gradients", "optimizer"))
     assert (states, row.memory["buffers_bytes"]) == (16 * 335_141_888, n_bytes)
+
+
+def test_a_fully_connected_net_on_a_slow_network_is_best_cut_over_eight_machines():
+    """C / k + (k - 1) (M alpha + N / (k B)), least at 7.1: M and N are the messages and bytes of a turn."""
+    sizes, samples, bandwidth, latency = (440, 2304, 2304, 2304, 2304, 8192), 128, 125e6, 300e-6
+    compute = 6 * samples * sum(a * b for a, b in pairwise(sizes)) / 80e9
+    n_bytes = 4 * samples * (sum(sizes[1:]) + 2 * sum(sizes[1:-1]))  # all outputs, and sums for all inputs
+    messages = 5 + 2 * 4
+    assert 7 < ((compute - n_bytes / bandwidth) / (messages * latency)) ** 0.5 < 7.2
+    steps = {}
+    for k in (2, 4, 8, 16, 32):
+        steps[k] = scenario("tensor-parallel")[f"cut-over-{k}"].step_s
+        wanted = compute / k + (k - 1) * (messages * latency + n_bytes / k / bandwidth)
+        assert steps[k] == pytest.approx(wanted, rel=1e-9)
+    assert steps[2] > steps[4] > steps[8] < steps[16] < steps[32]
+    assert scenario("tensor-parallel").best.name == "cut-over-8"
