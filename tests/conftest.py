@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import signal
 from importlib import import_module
 
 import pytest
@@ -17,6 +18,10 @@ from simpar.simulate import simulate
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("search", derandomize=False, deadline=None)
 settings.load_profile("fixed")
+
+# A shell that runs the tests in the background lets them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -267,7 +267,13 @@ def _refuse_unused(text: str, name: str) -> None:
                 depth -= 1
             key = isinstance(token, yaml.KeyToken)
     except yaml.MarkedYAMLError as error:
-        problems.append(_syntax_problem(error, name))
+        # Some builds of libyaml count levels themselves, and stop before the first bracket becomes a token.
+        if "nesting depth" in str(error.problem):
+            deep = _syntax_problem(error, name)
+            message = f"is nested deeper than {DEEPEST} levels"
+            problems.append(Problem(name, deep.line, deep.col, "", message, "close a bracket"))
+        else:
+            problems.append(_syntax_problem(error, name))
     if problems:
         raise InputError(problems[:100])
 

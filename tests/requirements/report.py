@@ -22,7 +22,7 @@ IDS = [
     for number, letters in (
         (1, "abcde"),
         (2, "abcdefg"),
-        (3, "abdef"),
+        (3, "abcdef"),
         (4, "abcde"),
         (5, "abcde"),
         (6, "abc"),
