@@ -17,59 +17,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simpar.errors import EngineError, ProgramError
-from simpar.execute.columns import ColumnWorker
+from simpar.errors import EngineError
 from simpar.execute.optimizers import Optimizer
-from simpar.execute.order import Order, Token
-from simpar.execute.parties import (
-    Array,
-    Cut,
-    Loss,
-    Pulled,
-    Pushed,
-    Server,
-    Source,
-    Trained,
-    Worker,
-    joined,
-    loads_of,
-    parted,
-)
-from simpar.execute.plan import COLLECTIVE, Plan, elements
-from simpar.execute.predictions import Output, Prediction, combined
-from simpar.program import NODE_RING
+from simpar.execute.order import Order
+from simpar.execute.parties import Array, Loss, Source, Trained
+from simpar.execute.performing import Gradient, Performer
+from simpar.execute.predictions import Prediction
 from simpar.trace import Trace
 
 Progress = Callable[[int, int], None]
 """Called with (instances done, instances in all)."""
-
-
-class Gradient(NamedTuple):
-    """One gradient of one key that a server applied."""
-
-    update: int
-    """The task that applied it."""
-    number: int
-    """Its iteration, of an update of a batch its number."""
-    worker: int
-    iteration: int
-    """Whose gradient it is, and of which of its iterations."""
-    server: int
-    key: int
-    read: int
-    """Version of the parameters that it was computed on."""
-    applied: int
-    """Version just before it was applied."""
-
-    @property
-    def staleness(self) -> int:
-        """Updates that it missed."""
-        return self.applied - self.read
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +127,7 @@ def replay(
         return _Replay(*given).run()
 
 
-class _Replay:
+class _Replay(Performer):
     """One replay on its way."""
 
     def __init__(
@@ -181,33 +143,16 @@ class _Replay:
         members: Callable[[int], Sequence[Array]] | None,
         progress: Progress | None,
     ) -> None:
-        self.trace, self.program, self.model, self.test = trace, trace.program, model, test
-        shapes = [tuple(shape) for layer in model.layers for _, shape in layer.tensors]
-        self.plan = plan = Plan(self.program, [elements(shape) for shape in shapes])
-        self.initial = parameters
-        if plan.own_parameters and members is None:
-            raise ProgramError(
-                f"{self.program.name} cannot be executed: its workers' parameters are not given"
-            )
-        own = {number: members(number) if members else parameters for number in plan.workers}
-        kind = ColumnWorker if "columns" in plan.meta else Worker
-        self.workers = {
-            number: kind(number, plan, model, own[number], source, optimizer) for number in plan.workers
-        }
-        self.servers = {
-            key: Server(key, joined(parameters, runs), optimizer()) for key, runs in plan.keys.items()
-        }
-        self._answered = {
-            reply for batch in self.program.batches.values() for reply in batch.replies if reply >= 0
-        }
-        holders = [0] * len(shapes)
+        super().__init__(trace.program, model, parameters, source, optimizer, members)
+        self.trace, self.test, plan = trace, test, self.plan
+        holders = [0] * len(plan.sizes)
         for worker in self.workers.values():
             for tensor in worker.held:
                 holders[tensor] += 1
         self._whole = sum(plan.sizes)
         # Of data parallelism every worker holds all parameters, of a pipeline one; of servers they hold them.
         # Where layers are cut each counts its own share, and the first what all hold.
-        self._replicas = 1 if plan.served or kind is ColumnWorker else max(holders, default=1)
+        self._replicas = 1 if plan.served or plan.columns else max(holders, default=1)
         # A step of synchronous training is learned from when all of it is, and tested at no other time.
         together = self._replicas * self._whole if self.program.meta.get("clock") == "sync" else 0
         self._together = together
@@ -224,16 +169,15 @@ class _Replay:
         self._predictions: list[Prediction] = []
         self._end_s = 0.0
         self._progress, self._count, self._total = progress, 0, len(trace)
-        self._rung: set[tuple[int, int]] = set()
 
     def run(self) -> Replayed:
         """Perform all ops and return what came of it."""
         self._test(0.0)
-        Order(self.trace).run(self._begin, self._finish, self._is_done)
+        Order(self.trace).run(self.begin, self.finish, self._is_done)
         if self._points and self._points[-1].samples < self._samples:
             self._test(self._end_s)
         return Replayed(
-            parameters=self._current(),
+            parameters=self.current(),
             replicas={number: list(worker.parameters) for number, worker in self.workers.items()},
             points=self._points,
             losses=self._losses,
@@ -244,155 +188,6 @@ class _Replay:
             predictions=self._predictions,
         )
 
-    # -- op by op ----------------------------------------------------------------------------------
-
-    def _begin(self, task: int, iteration: int, tokens: list[Token]) -> Any:
-        """Return what a message or a reply carries, and of all else the tokens that it got."""
-        op, program = self.program.ops[task], self.program
-        if program.message[task] < 0:
-            # Who waits for a gate gets the parameters as they are when it opens.
-            return self.servers[op.server, op.key].reply() if self._is_reply(task) else tokens
-        if program.node[task] == NODE_RING:
-            self._ring(task, iteration)
-            return None
-        later = [token.load for token in tokens if self._same_message(token.task, task)]
-        if later:  # another link on the way of the same message
-            return later[0]
-        if op.kind == "push":
-            return self.workers[op.worker].push((op.server, op.key), iteration, tokens)
-        if op.kind == "merge":
-            return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
-        if op.kind in ("pull", "hand"):
-            return [load for load in loads_of(tokens) if isinstance(load, Pulled)]
-        if op.kind == "output":
-            return next(load for load in loads_of(tokens) if isinstance(load, Output))
-        if op.kind in ("activation", "gradient"):
-            ahead = op.kind == "activation"
-            return next(
-                load
-                for load in loads_of(tokens)
-                if isinstance(load, Cut) and load.part == op.part and load.ahead == ahead
-            )
-        if op.kind in COLLECTIVE:
-            worker = self.workers[op.worker]
-            worker.receive(iteration, tokens)
-            return worker.send(self.plan.share(task), op.peer, iteration)
-        return None
-
-    def _is_reply(self, task: int) -> bool:
-        """Say whether a server answers a worker in *task*, not as the update of a batch has it."""
-        op = self.program.ops[task]
-        return op.kind == "gather" and op.server >= 0 and op.worker >= 0 and task not in self._answered
-
-    def _same_message(self, one: int, other: int) -> bool:
-        return bool(self.program.message[one] == self.program.message[other])
-
-    def _finish(self, task: int, iteration: int, held: Any) -> Any:
-        """Perform an op, and return what its tokens bring."""
-        self._count += 1
-        if self._progress is not None and self._count % 256 == 0:
-            self._progress(self._count, self._total)
-        op = self.program.ops[task]
-        if self.program.message[task] >= 0:
-            return held
-        if op.kind == "forward":
-            worker = self.workers[op.worker]
-            worker.pull(held)
-            if self.plan.predicts:
-                return worker.predict(op, iteration)
-            cut, loss = worker.forward(op, iteration, held)
-            if loss is not None:
-                self._note(task, loss)
-            return cut
-        if op.kind == "backward":
-            return self.workers[op.worker].backward(op, iteration, held)
-        if op.kind == "apply":
-            return self._apply(task, iteration, held)
-        if op.kind == "publish":
-            return self.servers[op.server, op.key].reply()
-        if op.kind == "update":
-            self._update(task, iteration, held)
-        elif op.kind == "predict":
-            self._predict(task, iteration, held)
-        elif op.kind in ("all_reduce", "all_gather"):  # what others have of a gather is zeros here
-            self._sum_up(op.part, iteration)
-        elif self._is_reply(task):
-            return held
-        elif op.kind == "add" or (op.kind == "gather" and op.server >= 0):
-            return self._passed_on(task, held)
-        elif op.kind == "gather" and op.worker >= 0 and self.plan.buckets:
-            self.workers[op.worker].receive(iteration, held)
-        return None
-
-    def _passed_on(self, task: int, tokens: list[Token]) -> Any:
-        """Return what a server's task that changes nothing lets through: pushes, or the reply of a batch.
-
-        A worker that waited for an update gets the parameters of that update; others get them as they are.
-        """
-        op = self.program.ops[task]
-        if task in self._answered:
-            given = [load for load in loads_of(tokens) if isinstance(load, Pulled)]
-            return given or self.servers[op.server, op.key].reply()
-        return [load for load in loads_of(tokens) if isinstance(load, Pushed)] or None
-
-    def _apply(self, task: int, iteration: int, tokens: list[Token]) -> Pulled:
-        """Let a server update, and return its parameters after that."""
-        op = self.program.ops[task]
-        server = self.servers[op.server, op.key]
-        pushes = [load for load in loads_of(tokens) if isinstance(load, Pushed)]
-        self._gradients += [
-            Gradient(
-                task, iteration, push.worker, push.iteration, op.server, op.key, push.read, server.version
-            )
-            for push in sorted(pushes, key=lambda one: (one.worker, one.iteration))
-        ]
-        count = len(server.values)
-        self._learn(task, iteration, count * server.apply(pushes), count)
-        return server.reply()
-
-    def _predict(self, task: int, iteration: int, tokens: list[Token]) -> None:
-        """Let the host make one prediction of all outputs."""
-        outputs = [load for load in loads_of(tokens) if isinstance(load, Output)]
-        first = min(one.first for one in outputs)
-        values = combined(outputs, str(self.program.meta["combine"]))
-        self._predictions.append(Prediction(iteration, first, values))
-        self._end_s = float(self.trace.end_s[self.trace.row(task, iteration)])
-
-    def _update(self, task: int, iteration: int, tokens: list[Token]) -> None:
-        """Let a worker update its own parameters, if it is not the servers that do."""
-        op = self.program.ops[task]
-        if self.plan.served or op.worker < 0:
-            return
-        worker = self.workers[op.worker]
-        worker.receive(iteration, tokens)
-        count = worker.update(iteration)
-        each = self.plan.global_batch // self._replicas
-        self._learn(task, iteration, count * each, count)
-
-    def _sum_up(self, bucket: int, iteration: int) -> None:
-        """Give every worker the sum of a bucket, where a collective is one task."""
-        total = None
-        for number in self.plan.workers:
-            values = self.workers[number].bucket(iteration, bucket)
-            total = values.copy() if total is None else total + values
-        for number in self.plan.workers:
-            self.workers[number].bucket(iteration, bucket)[:] = total
-
-    def _ring(self, task: int, iteration: int) -> None:
-        """Sum up a bucket as a ring does that is written down once: chunk c from worker c on."""
-        bucket = self.program.ops[task].part
-        if (iteration, bucket) in self._rung:
-            return
-        self._rung.add((iteration, bucket))
-        rows = [self.workers[number].bucket(iteration, bucket) for number in self.plan.workers]
-        bounds = self.plan.chunk_bounds[bucket]
-        for chunk, place in enumerate(map(slice, bounds, bounds[1:])):
-            total = rows[chunk][place]
-            for turn in range(1, len(rows)):
-                total = total + rows[(chunk + turn) % len(rows)][place]
-            for row in rows:
-                row[place] = total
-
     # -- what has been learned ---------------------------------------------------------------------
 
     @property
@@ -402,7 +197,13 @@ class _Replay:
     def _is_done(self) -> bool:
         return self._until is not None and self._learned >= self._until
 
-    def _note(self, task: int, loss: Loss) -> None:
+    def performed(self) -> None:
+        """Say now and then how far it is."""
+        self._count += 1
+        if self._progress is not None and self._count % 256 == 0:
+            self._progress(self._count, self._total)
+
+    def noted(self, task: int, loss: Loss) -> None:
         """Keep a loss, if it is a number."""
         if not math.isfinite(loss.value):
             raise EngineError(
@@ -410,6 +211,20 @@ class _Replay:
                 "training diverges"
             )
         self._losses.append(loss)
+
+    def applied(self, task: int, iteration: int, gradients: list[Gradient], samples: int, count: int) -> None:
+        """Keep the gradients, and count what has been learned from them."""
+        self._gradients += gradients
+        self._learn(task, iteration, count * samples, count)
+
+    def updated(self, task: int, iteration: int, count: int) -> None:
+        """Count what a worker has learned."""
+        self._learn(task, iteration, count * (self.plan.global_batch // self._replicas), count)
+
+    def predicted(self, task: int, prediction: Prediction) -> None:
+        """Keep a prediction."""
+        self._predictions.append(prediction)
+        self._end_s = float(self.trace.end_s[self.trace.row(task, prediction.iteration)])
 
     def _learn(self, task: int, iteration: int, learned: int, updated: int) -> None:
         """Count samples learned from, and test where enough of them have been."""
@@ -429,7 +244,7 @@ class _Replay:
         if self.test is None or self.plan.predicts:
             return
         inputs, targets = self.test
-        y, _ = self.model.forward(self._current(), inputs)
+        y, _ = self.model.forward(self.current(), inputs)
         value, _ = self.model.loss(y, targets)
         new = self._losses[self._told :]
         self._told = len(self._losses)
@@ -446,19 +261,6 @@ class _Replay:
                 training_loss=math.fsum(one.value for one in new) / count if count else None,
             )
         )
-
-    def _current(self) -> list[Array]:
-        """Return all parameters as they are: the servers', or those of who holds them."""
-        found = [values.copy() for values in self.initial]
-        for key, server in self.servers.items():
-            parted(server.values, found, self.plan.keys[key])
-        if not (self.plan.served or self.plan.own_parameters):
-            for worker in self.workers.values():
-                for tensor in worker.held:
-                    found[tensor] = worker.parameters[tensor]
-        for tensor in self.plan.cut_tensors([len(layer.tensors) for layer in self.model.layers]):
-            found[tensor] = np.concatenate([worker.parameters[tensor] for worker in self.workers.values()])
-        return found
 
 
 def _accuracy(y: Array, targets: Array) -> float | None:

@@ -1,0 +1,282 @@
+"""What becomes of each op of a program, with real parameters: for one process, or for all parties at once.
+
+A task *begins* when it has all its tokens and *finishes* when its turn has come; see
+:mod:`simpar.execute.order`. A message carries what its sender had when it began.
+
+Start with :class:`Performer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from simpar.errors import ProgramError
+from simpar.execute.columns import ColumnWorker
+from simpar.execute.optimizers import Optimizer
+from simpar.execute.order import Token
+from simpar.execute.parties import (
+    Array,
+    Cut,
+    Loss,
+    Pulled,
+    Pushed,
+    Server,
+    Source,
+    Trained,
+    Worker,
+    joined,
+    loads_of,
+    parted,
+)
+from simpar.execute.plan import COLLECTIVE, KeyId, Plan, elements
+from simpar.execute.predictions import Output, Prediction, combined
+from simpar.program import NODE_RING, Program
+
+
+class Gradient(NamedTuple):
+    """One gradient of one key that a server applied."""
+
+    update: int
+    """The task that applied it."""
+    number: int
+    """Its iteration, of an update of a batch its number."""
+    worker: int
+    iteration: int
+    """Whose gradient it is, and of which of its iterations."""
+    server: int
+    key: int
+    read: int
+    """Version of the parameters that it was computed on."""
+    applied: int
+    """Version just before it was applied."""
+
+    @property
+    def staleness(self) -> int:
+        """Updates that it missed."""
+        return self.applied - self.read
+
+
+class Performer:
+    """Workers and servers of one program, and what they do; subclasses hear what comes of it."""
+
+    def __init__(
+        self,
+        program: Program,
+        model: Trained,
+        parameters: Sequence[Array],
+        source: Source,
+        optimizer: Callable[[], Optimizer],
+        members: Callable[[int], Sequence[Array]] | None = None,
+        workers: Iterable[int] | None = None,
+        servers: Iterable[int] | None = None,
+    ) -> None:
+        """Make the parties: all of them, or only *workers* and *servers*, those of one process.
+
+        Args:
+            parameters: the initial ones, all tensors in the model's order.
+            source: the samples; see :class:`simpar.execute.sampling.Stream`.
+            optimizer: makes the state of one slice of parameters.
+            members: given a worker, the parameters that it begins with; by default *parameters*. The workers
+                of an ensemble have no others.
+
+        Raises:
+            ProgramError: the program has ops that nobody knows how to perform, or is an ensemble's without
+                *members*.
+        """
+        self.program, self.model, self.initial = program, model, parameters
+        shapes = [tuple(shape) for layer in model.layers for _, shape in layer.tensors]
+        self.plan = plan = Plan(program, [elements(shape) for shape in shapes])
+        if plan.own_parameters and members is None:
+            raise ProgramError(f"{program.name} cannot be executed: its workers' parameters are not given")
+        mine = plan.workers if workers is None else [one for one in plan.workers if one in set(workers)]
+        kind = ColumnWorker if "columns" in plan.meta else Worker
+        self.workers = {
+            number: kind(number, plan, model, members(number) if members else parameters, source, optimizer)
+            for number in mine
+        }
+        self.servers: dict[KeyId, Server] = {
+            key: Server(key, joined(parameters, runs), optimizer())
+            for key, runs in plan.keys.items()
+            if servers is None or key[0] in set(servers)
+        }
+        self._answered = {
+            reply for batch in program.batches.values() for reply in batch.replies if reply >= 0
+        }
+        self._rung: set[tuple[int, int]] = set()
+
+    # -- what those who watch may want to know -------------------------------------------------------
+
+    def noted(self, task: int, loss: Loss) -> None:
+        """Hear of the loss of one part of the work."""
+
+    def applied(self, task: int, iteration: int, gradients: list[Gradient], samples: int, count: int) -> None:
+        """Hear that a server has updated *count* numbers with gradients of so many *samples*."""
+
+    def updated(self, task: int, iteration: int, count: int) -> None:
+        """Hear that a worker has updated *count* numbers."""
+
+    def predicted(self, task: int, prediction: Prediction) -> None:
+        """Hear of a prediction."""
+
+    def performed(self) -> None:
+        """Hear that one more instance is done."""
+
+    # -- op by op ----------------------------------------------------------------------------------
+
+    def begin(self, task: int, iteration: int, tokens: list[Token]) -> Any:
+        """Return what a message or a reply carries, and of all else the tokens that it got."""
+        op, program = self.program.ops[task], self.program
+        if program.message[task] < 0:
+            # Who waits for a gate gets the parameters as they are when it opens.
+            return self.servers[op.server, op.key].reply() if self._is_reply(task) else tokens
+        if program.node[task] == NODE_RING:
+            self._ring(task, iteration)
+            return None
+        later = [token.load for token in tokens if self._same_message(token.task, task)]
+        if later:  # another link on the way of the same message
+            return later[0]
+        if op.kind == "push":
+            return self.workers[op.worker].push((op.server, op.key), iteration, tokens)
+        if op.kind == "merge":
+            return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
+        if op.kind in ("pull", "hand"):
+            return [load for load in loads_of(tokens) if isinstance(load, Pulled)]
+        if op.kind == "output":
+            return next(load for load in loads_of(tokens) if isinstance(load, Output))
+        if op.kind in ("activation", "gradient"):
+            ahead = op.kind == "activation"
+            return next(
+                load
+                for load in loads_of(tokens)
+                if isinstance(load, Cut) and load.part == op.part and load.ahead == ahead
+            )
+        if op.kind in COLLECTIVE:
+            worker = self.workers[op.worker]
+            worker.receive(iteration, tokens)
+            return worker.send(self.plan.share(task), op.peer, iteration)
+        return None
+
+    def _is_reply(self, task: int) -> bool:
+        """Say whether a server answers a worker in *task*, not as the update of a batch has it."""
+        op = self.program.ops[task]
+        return op.kind == "gather" and op.server >= 0 and op.worker >= 0 and task not in self._answered
+
+    def _same_message(self, one: int, other: int) -> bool:
+        return bool(self.program.message[one] == self.program.message[other])
+
+    def finish(self, task: int, iteration: int, held: Any) -> Any:
+        """Perform an op, and return what its tokens bring."""
+        self.performed()
+        op = self.program.ops[task]
+        if self.program.message[task] >= 0:
+            return held
+        if op.kind == "forward":
+            worker = self.workers[op.worker]
+            worker.pull(held)
+            if self.plan.predicts:
+                return worker.predict(op, iteration)
+            cut, loss = worker.forward(op, iteration, held)
+            if loss is not None:
+                self.noted(task, loss)
+            return cut
+        if op.kind == "backward":
+            return self.workers[op.worker].backward(op, iteration, held)
+        if op.kind == "apply":
+            return self._apply(task, iteration, held)
+        if op.kind == "publish":
+            return self.servers[op.server, op.key].reply()
+        if op.kind == "update":
+            self._update(task, iteration, held)
+        elif op.kind == "predict":
+            self._predict(task, iteration, held)
+        elif op.kind in ("all_reduce", "all_gather"):  # what others have of a gather is zeros here
+            self._sum_up(op.part, iteration)
+        elif self._is_reply(task):
+            return held
+        elif op.kind == "add" or (op.kind == "gather" and op.server >= 0):
+            return self._passed_on(task, held)
+        elif op.kind == "gather" and op.worker >= 0 and self.plan.buckets:
+            self.workers[op.worker].receive(iteration, held)
+        return None
+
+    def _passed_on(self, task: int, tokens: list[Token]) -> Any:
+        """Return what a server's task that changes nothing lets through: pushes, or the reply of a batch.
+
+        A worker that waited for an update gets the parameters of that update; others get them as they are.
+        """
+        op = self.program.ops[task]
+        if task in self._answered:
+            given = [load for load in loads_of(tokens) if isinstance(load, Pulled)]
+            return given or self.servers[op.server, op.key].reply()
+        return [load for load in loads_of(tokens) if isinstance(load, Pushed)] or None
+
+    def _apply(self, task: int, iteration: int, tokens: list[Token]) -> Pulled:
+        """Let a server update, and return its parameters after that."""
+        op = self.program.ops[task]
+        server = self.servers[op.server, op.key]
+        pushes = [load for load in loads_of(tokens) if isinstance(load, Pushed)]
+        gradients = [
+            Gradient(
+                task, iteration, push.worker, push.iteration, op.server, op.key, push.read, server.version
+            )
+            for push in sorted(pushes, key=lambda one: (one.worker, one.iteration))
+        ]
+        count = len(server.values)
+        self.applied(task, iteration, gradients, server.apply(pushes), count)
+        return server.reply()
+
+    def _predict(self, task: int, iteration: int, tokens: list[Token]) -> None:
+        """Let the host make one prediction of all outputs."""
+        outputs = [load for load in loads_of(tokens) if isinstance(load, Output)]
+        first = min(one.first for one in outputs)
+        values = combined(outputs, str(self.program.meta["combine"]))
+        self.predicted(task, Prediction(iteration, first, values))
+
+    def _update(self, task: int, iteration: int, tokens: list[Token]) -> None:
+        """Let a worker update its own parameters, if it is not the servers that do."""
+        op = self.program.ops[task]
+        if self.plan.served or op.worker < 0:
+            return
+        worker = self.workers[op.worker]
+        worker.receive(iteration, tokens)
+        self.updated(task, iteration, worker.update(iteration))
+
+    def _sum_up(self, bucket: int, iteration: int) -> None:
+        """Give every worker the sum of a bucket, where a collective is one task."""
+        total = None
+        for number in self.plan.workers:
+            values = self.workers[number].bucket(iteration, bucket)
+            total = values.copy() if total is None else total + values
+        for number in self.plan.workers:
+            self.workers[number].bucket(iteration, bucket)[:] = total
+
+    def _ring(self, task: int, iteration: int) -> None:
+        """Sum up a bucket as a ring does that is written down once: chunk c from worker c on."""
+        bucket = self.program.ops[task].part
+        if (iteration, bucket) in self._rung:
+            return
+        self._rung.add((iteration, bucket))
+        rows = [self.workers[number].bucket(iteration, bucket) for number in self.plan.workers]
+        bounds = self.plan.chunk_bounds[bucket]
+        for chunk, place in enumerate(map(slice, bounds, bounds[1:])):
+            total = rows[chunk][place]
+            for turn in range(1, len(rows)):
+                total = total + rows[(chunk + turn) % len(rows)][place]
+            for row in rows:
+                row[place] = total
+
+    def current(self) -> list[Array]:
+        """Return all parameters as they are: the servers', or those of who holds them."""
+        found = [values.copy() for values in self.initial]
+        for key, server in self.servers.items():
+            parted(server.values, found, self.plan.keys[key])
+        if not (self.plan.served or self.plan.own_parameters):
+            for worker in self.workers.values():
+                for tensor in worker.held:
+                    found[tensor] = worker.parameters[tensor]
+        for tensor in self.plan.cut_tensors([len(layer.tensors) for layer in self.model.layers]):
+            found[tensor] = np.concatenate([worker.parameters[tensor] for worker in self.workers.values()])
+        return found
