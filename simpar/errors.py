@@ -6,7 +6,8 @@
      ├─ InputError                 what a person wrote is wrong: exit status 2
      ├─ FitError                   nothing fits in memory: exit status 1
      ├─ ProgramError               a program breaks its own rules (``Program.check``)
-     └─ EngineError                a simulation could not go on: deadlock, overflowing time
+     ├─ EngineError                a simulation could not go on: deadlock, overflowing time
+     └─ ExecutionError             a real run could not: a process died, or there is no room for it
 
 Every error carries ``problems``, a tuple of :class:`Problem`: all of them, not the first.
 """
@@ -90,3 +91,7 @@ class ProgramError(SimparError):
 
 class EngineError(SimparError):
     """A simulation could not go on. The message names the tasks that were stuck."""
+
+
+class ExecutionError(SimparError):
+    """A real run could not go on; the message names the process, its last task and what happened."""

@@ -7,6 +7,9 @@ samples as one device with a batch of W b.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,3 +48,17 @@ class Stream:
             else:
                 self._epochs[epoch] = np.random.default_rng([self.seed, epoch]).permutation(self.records)
         return self._epochs[epoch]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Inputs and targets of a stream of samples."""
+
+    inputs: Any
+    targets: Any
+    stream: Stream
+
+    def __call__(self, first: int, count: int) -> tuple[Any, Any]:
+        """Return inputs and targets of *count* samples from the *first* on."""
+        rows = self.stream.rows(first, count)
+        return self.inputs[rows], self.targets[rows]

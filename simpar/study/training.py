@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from simpar.errors import EngineError, InputError, Problem
@@ -17,7 +18,7 @@ from simpar.execute.data_sets import DATA_SETS, DataSet
 from simpar.execute.model import Model
 from simpar.execute.optimizers import OPTIMIZERS, Optimizer
 from simpar.execute.parties import Array, Source, Trained
-from simpar.execute.sampling import Stream
+from simpar.execute.sampling import Samples, Stream
 from simpar.scenario.options import PREDICTING
 from simpar.strategies.common import Setting
 from simpar.workload.families import known
@@ -71,11 +72,6 @@ def task_of(setting: Setting) -> Task:
     records = scenario.data.records or len(data.inputs)
     stream = Stream(records, None if setting.strategy.kind in PREDICTING else seed)
     inputs, targets = _typed(data.inputs, dtype), _typed(data.targets, dtype)
-    make = OPTIMIZERS[scenario.model.optimizer]
-
-    def source(first: int, count: int) -> tuple[Array, Array]:
-        rows = stream.rows(first, count)
-        return inputs[rows], targets[rows]
 
     return Task(
         name=data.name,
@@ -83,10 +79,15 @@ def task_of(setting: Setting) -> Task:
         test=(_typed(data.test_inputs, dtype), _typed(data.test_targets, dtype)),
         model=model,
         parameters=model.init(seed, dtype=dtype),
-        source=source,
-        optimizer=lambda: make(rate),
-        members=lambda replica: model.init((seed, replica), dtype=dtype),
+        source=Samples(inputs, targets, stream),
+        optimizer=partial(OPTIMIZERS[scenario.model.optimizer], rate),
+        members=partial(_member, model, seed, dtype),
     )
+
+
+def _member(model: Model, seed: int, dtype: str, replica: int) -> list[Array]:
+    """Return the parameters that a replica of an ensemble begins with."""
+    return model.init((seed, replica), dtype=dtype)
 
 
 def _typed(values: Array, dtype: str) -> Array:
