@@ -54,6 +54,9 @@ _HOMES = {
     "SimparError": "simpar.errors",
     "Study": "simpar.study.whatif",
     "Trace": "simpar.trace",
+    "Case": "simpar.study.validate",
+    "ExecutionError": "simpar.errors",
+    "Validation": "simpar.study.validate",
     "compare": "simpar.study.compare",
     "compile": "simpar.strategies",
     "explain": "simpar.study.compare",
@@ -63,12 +66,15 @@ _HOMES = {
     "replay": "simpar.study.replay",
     "scale": "simpar.study.scale",
     "simulate": "simpar.simulate",
+    "validate": "simpar.study.validate",
     "whatif": "simpar.study.whatif",
 }
 
 __all__ = [
+    "Case",
     "Comparison",
     "EngineError",
+    "ExecutionError",
     "FitError",
     "InputError",
     "Learning",
@@ -83,6 +89,7 @@ __all__ = [
     "SimparError",
     "Study",
     "Trace",
+    "Validation",
     "compare",
     "compile",
     "explain",
@@ -92,6 +99,7 @@ __all__ = [
     "replay",
     "scale",
     "simulate",
+    "validate",
     "whatif",
 ]
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "whatif": "Compare a scenario's strategies at many settings: which wins where, what each is worth",
     "explain": "Show where one strategy's step goes, and its critical path",
     "replay": "Train for real in the order of a simulated run: what each strategy learns, and when",
+    "validate": "Run each strategy for real on this machine and compare with its prediction",
     "check": "Check a scenario and list every problem with its line and column",
     "presets": "List models, devices, links and instances, every number with its source",
     "strategies": "List the ways of training, what each does and its options",

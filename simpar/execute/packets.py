@@ -63,6 +63,8 @@ class _Lane:
 @dataclass(slots=True)
 class _Link:
     rate: float
+    free_s: float = 0.0
+    """When it has sent what it has begun to; what is heard of late does not go before that."""
     queue: deque[tuple[float, int, _Message, float]] = field(default_factory=deque)
     busy: bool = False
 
@@ -149,12 +151,13 @@ class Packets:
             return
         _, hop, message, n_bytes = link.queue.popleft()
         link.busy = True
-        seconds = n_bytes / link.rate
+        begin, seconds = max(now, link.free_s), n_bytes / link.rate
+        link.free_s = begin + seconds
         self._turn += 1
-        heappush(self._events, (now + seconds, self._turn, 1, message, hop, n_bytes))
+        heappush(self._events, (link.free_s, self._turn, 1, message, hop, n_bytes))
         if hop + 1 < len(message.route):
             after = n_bytes / self._links[message.route[hop + 1]].rate
-            self._arrive(message, hop + 1, n_bytes, now + max(0.0, seconds - after))
+            self._arrive(message, hop + 1, n_bytes, begin + max(0.0, seconds - after))
 
     def next_s(self) -> float | None:
         """Return when something happens next; None where nothing is on its way."""

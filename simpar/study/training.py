@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from simpar.errors import EngineError, InputError, Problem
 from simpar.execute.build import input_features, model_of
 from simpar.execute.data_sets import DATA_SETS, DataSet
@@ -25,6 +27,12 @@ from simpar.workload.families import known
 
 NUMPY_DTYPES = ("float64", "float32", "float16")
 """Types of elements that NumPy has."""
+
+RANDOM_RECORDS = 4096
+"""Most samples that are drawn where no data is named."""
+
+SMALL_RATE = 0.001
+"""Learning rate where none is given and what is learned does not matter."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,50 @@ def task_of(setting: Setting) -> Task:
         parameters=model.init(seed, dtype=dtype),
         source=Samples(inputs, targets, stream),
         optimizer=partial(OPTIMIZERS[scenario.model.optimizer], rate),
+        members=partial(_member, model, seed, dtype),
+    )
+
+
+def task_or_stand_in(setting: Setting) -> Task:
+    """Return what the scenario of *setting* trains; where it names no data, its model on random numbers.
+
+    Times do not depend on what the numbers are. So much is drawn as an iteration of all workers takes.
+
+    Raises:
+        InputError: the model cannot be trained.
+    """
+    if setting.scenario.data.set is not None:
+        return task_of(setting)
+    scenario, workload, seed = setting.scenario, setting.workload, setting.scenario.run.seed
+    problems = [one for one in _unsaid(setting) if one.path == "model.dtype"]
+    model = None
+    try:
+        model = model_of(workload)
+    except EngineError as error:
+        problems.append(scenario.problem("model", str(error)))
+    if problems or model is None:
+        raise InputError(problems)
+    rng = np.random.default_rng(seed)
+    records = max(1, min(RANDOM_RECORDS, setting.cluster.workers * workload.batch))
+    reads, makes = input_features(workload), model.layers[-1].tensors[0][1][0]
+    if reads is None:
+        preset = known(scenario.model)
+        shape = records, scenario.model.seq or (preset.seq if preset is not None else None) or 1
+        inputs: Array = rng.integers(0, model.layers[0].tensors[0][1][0], shape)
+        targets = rng.integers(0, makes, shape)
+    else:
+        inputs = rng.standard_normal((records, reads))
+        targets = rng.integers(0, makes, records)
+    dtype = workload.dtype
+    inputs = _typed(inputs, dtype)
+    return Task(
+        name="random numbers",
+        records=records,
+        test=(inputs[:1], targets[:1]),
+        model=model,
+        parameters=model.init(seed, dtype=dtype),
+        source=Samples(inputs, targets, Stream(records, seed)),
+        optimizer=partial(OPTIMIZERS[scenario.model.optimizer], scenario.model.learning_rate or SMALL_RATE),
         members=partial(_member, model, seed, dtype),
     )
 
