@@ -34,6 +34,7 @@ class Note(NamedTuple):
     sent_s: float
     """When it was sent; of an arrival, when its first byte was on its way."""
     load: Any = None
+    """What goes with it; of an arrival, when its last byte was there."""
 
 
 def packed(note: Note) -> list[NDArray[np.uint8]]:

@@ -285,8 +285,8 @@ def _carry(packets: Packets, homes: Homes, mailbox: Mailbox, status: Any, talk: 
         for one in packets.advance(now):
             heappush(due, (one.due_s, one.task, one.iteration, one.started_s))
         while due and due[0][0] <= now:
-            _, task, iteration, started_s = heappop(due)
-            box.post(homes.ends[task], Note("arrival", task, iteration, started_s))
+            due_s, task, iteration, started_s = heappop(due)
+            box.post(homes.ends[task], Note("arrival", task, iteration, started_s, due_s))
         row[_IDLE] = not notes and not due and packets.next_s() is None
         if row[_IDLE] and talk.poll():
             order = talk.recv()

@@ -19,10 +19,13 @@ from typing import NamedTuple
 from simpar.execute.homes import Homes
 from simpar.program import Program
 
-PACKET_BYTES = 16 * 1024
+PACKET_BYTES = 1500
 """Bytes of a packet at least."""
 
-PACKET_S = 2e-4
+MOST_PACKETS = 64
+"""Packets of a message at most: as it shares links, each is a large part of what others wait for."""
+
+PACKET_S = 1e-4
 """Seconds that a packet takes at least, so that one process can keep up with all of them."""
 
 UNDER_WAY = 3
@@ -98,7 +101,7 @@ class Packets:
             self._delivered.append(Delivery(task, iteration, at_s, at_s + latency))
             return
         slowest = min(self._links[link].rate for link in route)
-        size = max(PACKET_BYTES, PACKET_S * slowest)
+        size = max(PACKET_BYTES, PACKET_S * slowest, n_bytes / MOST_PACKETS)
         count = max(1, round(n_bytes / size))
         lane = self._lane(task)
         priority = int(program.priority[task])

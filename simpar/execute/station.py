@@ -209,7 +209,7 @@ class Station:
             self._limbo[note.task, note.iteration] = note
             return
         arrival, message = (note, other) if note.what == "arrival" else (other, note)
-        self._arrive(note.task, note.iteration, arrival.sent_s, message.load)
+        self._arrive(note.task, note.iteration, arrival.sent_s, message.load, arrival.load)
 
     # -- tokens ------------------------------------------------------------------------------------
 
@@ -318,14 +318,17 @@ class Station:
         else:
             self._receive(Note("message", task, iteration, now, load))
 
-    def _arrive(self, task: int, iteration: int, sent_s: float, load: Any) -> None:
-        """Let a message be here: all its links have carried it."""
+    def _arrive(
+        self, task: int, iteration: int, sent_s: float, load: Any, due_s: float | None = None
+    ) -> None:
+        """Let a message be here: all its links have carried it, at *due_s* where that is known."""
         now = self._now()
+        ended = now if due_s is None else min(now, due_s)
         number = int(self.program.message[task])
         last = self.homes.last[number]
         for hop in range(task, last + 1):
             if self.program.message[hop] == number:
-                self.done.rows.append((hop, iteration, sent_s, sent_s, now))
+                self.done.rows.append((hop, iteration, sent_s, sent_s, ended))
         load = self.performer.finish(last, iteration, load)
         self._left -= 1
         self._send(last, iteration, load, at_start=False)
