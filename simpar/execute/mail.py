@@ -37,8 +37,8 @@ class Note(NamedTuple):
     """What goes with it; of an arrival, when its last byte was there."""
 
 
-def packed(note: Note) -> list[NDArray[np.uint8]]:
-    """Return the bytes of a letter, as pieces to be written one after another."""
+def packed(note: Note) -> tuple[list[NDArray[np.uint8]], int]:
+    """Return the bytes of a letter, as pieces to be written one after another, and how many are of arrays."""
     buffers: list[pickle.PickleBuffer] = []
     load = pickle.dumps(note.load, protocol=5, buffer_callback=buffers.append)
     views = [np.frombuffer(buffer.raw(), dtype=np.uint8) for buffer in buffers]
@@ -51,7 +51,7 @@ def packed(note: Note) -> list[NDArray[np.uint8]]:
         found.append(view)
         if aligned(size) > size:
             found.append(np.zeros(aligned(size) - size, dtype=np.uint8))
-    return found
+    return found, sum(sizes)
 
 
 def unpacked(head: bytes, body: NDArray[np.uint8]) -> Note:
@@ -109,10 +109,14 @@ class Mailbox:
         self._readers = [Reader(ring) for _, ring in sorted(into.items())]
         self._early: list[Note] = []
 
-    def post(self, to: int, note: Note) -> None:
-        """Send *note*; while the reader makes room, take in what others send: so none waits for ever."""
+    def post(self, to: int, note: Note) -> int:
+        """Send *note*, and return how many bytes its arrays have.
+
+        While the reader makes room, what others send is taken in: so that none waits for ever.
+        """
         ring = self._out[to]
-        for piece in packed(note):
+        pieces, size = packed(note)
+        for piece in pieces:
             place = 0
             while place < len(piece):
                 written = ring.write(piece[place:])
@@ -122,6 +126,7 @@ class Mailbox:
                     self._early += self._read()
                     self._doorbell.wait(FULL_S)
         ring_bell(self._bells[to])
+        return size
 
     def receive(self, seconds: float | None) -> list[Note]:
         """Return what has come; if nothing has, wait for it, at most so many seconds.

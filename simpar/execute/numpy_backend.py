@@ -89,8 +89,8 @@ class Executed:
     predictions: list[Prediction]
     pids: dict[str, int]
     """By device and server, the process that it was."""
-    posted_bytes: float
-    """Bytes of arrays that messages between processes carried."""
+    sent_bytes: dict[int, int]
+    """By message, as its first task, the bytes of arrays that it carried to another process in the run."""
 
 
 @dataclass
@@ -103,7 +103,6 @@ class _Report:
     predictions: list[Prediction]
     parameters: dict[int, list[Any]]
     values: dict[tuple[int, int], Any]
-    posted_bytes: float = 0.0
 
 
 class _Heard(Performer):
@@ -196,12 +195,12 @@ class _Counted:
     """A mailbox, and in the shared memory how many notes it has sent and received."""
 
     def __init__(self, mailbox: Mailbox, row: Any) -> None:
-        self._mailbox, self._row, self.posted_bytes = mailbox, row, 0.0
+        self._mailbox, self._row = mailbox, row
 
-    def post(self, to: int, note: Note) -> None:
+    def post(self, to: int, note: Note) -> int:
         """Send *note*, counted before anybody can have it."""
         self._row[_SENT] += 1
-        self._mailbox.post(to, note)
+        return self._mailbox.post(to, note)
 
     def receive(self, seconds: float | None) -> list[Note]:
         """Return what has come."""
@@ -550,7 +549,7 @@ class Crew:
             sorted(gradients, key=lambda one: ends[one.update, one.number]),
             [one for report in found for one in report.predictions],
             self.pids,
-            sum(report.posted_bytes for report in found),
+            {task: size for report in found for task, size in sorted(report.done.sent.items())},
         )
 
     def _stop(self) -> None:

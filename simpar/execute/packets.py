@@ -102,7 +102,8 @@ class Packets:
             return
         slowest = min(self._links[link].rate for link in route)
         size = max(PACKET_BYTES, PACKET_S * slowest, n_bytes / MOST_PACKETS)
-        count = max(1, round(n_bytes / size))
+        is_flow = bool(program.are_flows[task])  # links that are taken whole take messages, not packets
+        count = max(1, round(n_bytes / size)) if is_flow else 1
         lane = self._lane(task)
         priority = int(program.priority[task])
         message = _Message(task, iteration, route, [n_bytes / count] * count, latency, priority, lane)
@@ -127,8 +128,7 @@ class Packets:
         lane.head = message
         message.started_s = max(now, entered)
         ready = message.started_s + self._overhead(message)
-        whole = not self._program.are_flows[message.task]
-        for _ in range(len(message.left) if whole else min(UNDER_WAY, len(message.left))):
+        for _ in range(min(UNDER_WAY, len(message.left))):
             self._send(message, ready)
 
     def _overhead(self, message: _Message) -> float:

@@ -33,11 +33,13 @@ Row = tuple[int, int, float, float, float]
 class Post(Protocol):
     """How a process sends and receives: :class:`simpar.execute.mail.Mailbox` is."""
 
-    def post(self, to: int, note: Note) -> None:
-        """Send *note* to a process."""
+    def post(self, to: int, note: Note) -> int:
+        """Send *note* to a process, and return how many bytes its arrays have."""
+        ...
 
     def receive(self, seconds: float | None) -> list[Note]:
         """Return what has come; if nothing has, wait for it, at most so many seconds."""
+        ...
 
 
 @dataclass(slots=True)
@@ -48,6 +50,8 @@ class Done:
     members: list[tuple[int, int, int, int]] = field(default_factory=list)
     flushed: list[tuple[int, int]] = field(default_factory=list)
     dropped: list[tuple[int, int, int]] = field(default_factory=list)
+    sent: dict[int, int] = field(default_factory=dict)
+    """By message, the bytes of arrays that it carried to other processes."""
 
 
 class Station:
@@ -314,7 +318,8 @@ class Station:
         if self.network is not None:
             self.post.post(self.network, Note("message", task, iteration, now))
         if to != self.place:
-            self.post.post(to, Note("message", task, iteration, now, load))
+            size = self.post.post(to, Note("message", task, iteration, now, load))
+            self.done.sent[task] = self.done.sent.get(task, 0) + size
         else:
             self._receive(Note("message", task, iteration, now, load))
 

@@ -403,7 +403,7 @@ def _case(plan: _Plan, bound: float, repeats: int, report: Callable[[int], None]
         tasks=_tasks(predicted.trace, [run.trace for run in runs]),
         numerics=_numerics(plan, runs[middle]),
         staleness=stale,
-        bytes=(_sent_bytes(plan.program), statistics.median(run.posted_bytes for run in runs)),
+        bytes=(_sent_bytes(plan.program), statistics.median(sum(run.sent_bytes.values()) for run in runs)),
         measured_steps_s=tuple(steps),
         predicted=predicted.trace,
         measured=runs[middle].trace,
