@@ -70,9 +70,9 @@ WORK = {
 """Name and colour of each kind of work, in the order of the legend; no two of one strategy are alike."""
 
 _OTHER = ("other", "#D8D8D8")
-_LINE = 0.21
+LINE = 0.21
 _BAR, _QUEUE = 0.115, 0.035
-_BETWEEN = 0.06
+BETWEEN = 0.06
 """Room between two machines."""
 _MOST_LABEL = 1.9
 _FINE = 0.012
@@ -215,7 +215,7 @@ def _figure(result: Comparison, row: Row, steps: int) -> Figure:
     length = shown[-1].end_s - shown[0].start_s
     everything = lanes(run, steps)
     found = chosen(everything)
-    labels = [_label(lane) for lane in found]
+    labels = [lane_label(lane) for lane in found]
     left = MARGIN + max(inches(label, SMALL) for label in labels) + GAP
     width = WIDTH - MARGIN - left - 0.1
     below = []
@@ -226,16 +226,18 @@ def _figure(result: Comparison, row: Row, steps: int) -> Figure:
             f"or in use {words.percent(idle)} of this time at most"
         ]
     gaps = [n for n in range(1, len(found)) if found[n].machine != found[n - 1].machine]
-    tops = [_LINE * n + _BETWEEN * sum(gap <= n for gap in gaps) for n in range(len(found))]
-    tall = tops[-1] + _LINE
-    head = Head(_title(words.titles(result.rows)[row.name], run, shown), _below(result, row), _keys(found))
+    tops = [LINE * n + BETWEEN * sum(gap <= n for gap in gaps) for n in range(len(found))]
+    tall = tops[-1] + LINE
+    head = Head(
+        _title(words.titles(result.rows)[row.name], run, shown), _below(result, row), work_keys(found)
+    )
     sheet = Sheet(WIDTH, head.height + tall + 0.5 + FOOT * len(below))
     head.draw(sheet)
     axes = sheet.axes(left, head.height, width, tall)
-    _frame(axes, length, width, tall, [one.end_s - shown[0].start_s for one in shown[:-1]])
+    time_frame(axes, length, width, tall, [one.end_s - shown[0].start_s for one in shown[:-1]])
     for lane, top, label in zip(found, tops, labels, strict=True):
-        sheet.text(left - GAP, head.height + top + _LINE / 2 - 0.02, label, SMALL, INK, ha="right")
-        _draw(axes, lane, top, length / width)
+        sheet.text(left - GAP, head.height + top + LINE / 2 - 0.02, label, SMALL, INK, ha="right")
+        draw_lane(axes, lane, top, length / width)
     what = "step" if len(shown) == 1 else "first step"
     sheet.text(
         left + width / 2, head.height + tall + 0.36, f"time since the {what} began", SMALL, INK, ha="center"
@@ -244,7 +246,7 @@ def _figure(result: Comparison, row: Row, steps: int) -> Figure:
     return sheet.figure
 
 
-def _label(lane: Lane) -> str:
+def lane_label(lane: Lane) -> str:
     """Return what stands before a row: the machine and what of it; a channel names both its ends."""
     said = lane.name if " > " in lane.name or lane.name == lane.machine else f"{lane.machine} {lane.name}"
     return wrapped(printable(said), SMALL, _MOST_LABEL, 1)[0]
@@ -265,7 +267,7 @@ def _work(op: str) -> tuple[str, str]:
     return WORK.get(op, _OTHER)
 
 
-def _keys(found: Sequence[Lane]) -> list[Key]:
+def work_keys(found: Sequence[Lane]) -> list[Key]:
     """Return the legend: what there is, in the order of a step."""
     kinds = {bar.op for lane in found for bar in lane.bars}
     listed = dict.fromkeys(work for op, work in WORK.items() if op in kinds)
@@ -286,7 +288,7 @@ def _framed(sheet: Sheet, x: float, y: float) -> None:
     sheet.figure.add_artist(Rectangle(place, *size, facecolor="none", edgecolor=INK, linewidth=1))
 
 
-def _frame(axes: Axes, length: float, width: float, tall: float, ends: Sequence[float]) -> None:
+def time_frame(axes: Axes, length: float, width: float, tall: float, ends: Sequence[float]) -> None:
     """Set the scale of time, a light grid, and lines where steps end."""
     ticks = scale([0.0, length], width, "duration", zero=True)
     inside = [(tick, said) for tick, said in zip(ticks.ticks, ticks.said, strict=True) if tick <= length]
@@ -307,7 +309,7 @@ def _frame(axes: Axes, length: float, width: float, tall: float, ends: Sequence[
         axes.axvline(end, color=INK, linewidth=0.8, linestyle=(0, (3, 2)), zorder=1)
 
 
-def _draw(axes: Axes, lane: Lane, top: float, per_inch: float) -> None:
+def draw_lane(axes: Axes, lane: Lane, top: float, per_inch: float) -> None:
     """Draw one row: bars by colour, frames of what is critical, and queues below.
 
     Args:
