@@ -35,7 +35,7 @@ MOST_ROWS = 14
 """Rows of each timeline."""
 
 _SQUARE = 2.4
-_APART = 0.34
+_APART = 0.48
 
 
 def validation(result: Validation, of: str | None = None, format: str = "svg") -> bytes:
@@ -63,7 +63,7 @@ def _figure(result: Validation, case: Case) -> Figure:
     longest = max(one.end_s - one.start_s for one in lengths)
     talls = [_tall(found) for found in both]
     head = Head(_title(case), _below(result, case), [*work_keys([*both[0], *both[1]]), *_keys(result)])
-    bottom = head.height + sum(talls) + 2 * _APART + 0.4
+    bottom = head.height + sum(talls) + 2 * _APART + 0.3
     sheet = Sheet(WIDTH, bottom + _SQUARE + 0.6)
     head.draw(sheet)
     top = head.height
@@ -77,7 +77,7 @@ def _figure(result: Validation, case: Case) -> Figure:
             sheet.text(left - GAP, y, lane_label(lane), SMALL, INK, ha="right")
             draw_lane(axes, lane, place, longest / width)
         top += tall + _APART
-    sheet.text(left + width / 2, top + 0.1, "time since the step began", SMALL, INK, ha="center")
+    sheet.text(left + width / 2, top - 0.02, "time since the step began", SMALL, INK, ha="center")
     _cases(sheet, result, bottom)
     return sheet.figure
 

@@ -262,7 +262,7 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     if replayed := _only_trained(scenario):
         no_effect(replayed, "nothing is trained here (simpar replay does)")
     for key in sorted(scenario.validation.model_fields_set):
-        no_effect(f"validate.{key}", "nothing is executed here")
+        no_effect(f"validate.{key}", "nothing is executed here (simpar validate does)")
     if scenario.prices or scenario.cluster.instance is not None:
         said += _of_prices(scenario, apart)
     for each, program in compiled:

@@ -201,12 +201,14 @@ def test_an_error_in_one_process_is_told_with_its_traceback():
 def test_a_process_that_is_killed_stops_the_others():
     before = left_over()
     program = program_of({"ps-sync": {}}, 2, steps=1000)
-    with (
-        pytest.raises(ExecutionError) as caught,
-        Crew(job(program, source=Slow(job(program).source))) as crew,
-    ):
-        os.kill(crew.pids["w1"], signal.SIGKILL)
-        crew.run()
+
+    def killed():
+        with Crew(job(program, source=Slow(job(program).source))) as crew:
+            os.kill(crew.pids["w1"], signal.SIGKILL)
+            crew.run()
+
+    with pytest.raises(ExecutionError) as caught:
+        killed()
     assert "w1 (process" in str(caught.value)
     assert "killed by SIGKILL" in str(caught.value)
     assert left_over() == before
