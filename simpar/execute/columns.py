@@ -52,7 +52,7 @@ class ColumnWorker(Worker):
         self._forget(iteration)
         self.receive(iteration, tokens)
         kept = self._passes.setdefault((iteration, op.part), Pass())
-        inputs, targets = self.source(*self.plan.samples(op, iteration))
+        inputs, targets = self.samples_for(op, iteration)
         x = inputs
         if first > 0:
             x = self._whole(crossing(tokens, op.part, first, ahead=True), first, iteration)

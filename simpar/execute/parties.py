@@ -203,7 +203,7 @@ class Worker:
         count = len(self.model.layers)
         inputs = targets = None
         if first == 0 or last == count:
-            inputs, targets = self.source(*self.plan.samples(op, iteration))
+            inputs, targets = self.samples_for(op, iteration)
         x = inputs if first == 0 else crossing(tokens, op.part, first, ahead=True)
         for low, high in self._within(first, last):
             before = x
@@ -217,10 +217,24 @@ class Worker:
 
     def predict(self, op: Op, iteration: int) -> Output:
         """Compute the outputs of the whole model, of which nothing is kept."""
-        first, count = self.plan.samples(op, iteration)
-        inputs, _ = self.source(first, count)
+        inputs, _ = self.samples_for(op, iteration)
         y, _ = self.model.forward(self.parameters, inputs)
-        return Output(self.number, first, y)
+        return Output(self.number, tuple(self.plan.runs(op, iteration)), y)
+
+    def samples_for(self, op: Op, iteration: int) -> tuple[Any, Any]:
+        """Return inputs and targets of the samples that *op* computes on."""
+        found = [
+            self.source(first, count) if step == 1 else self._every(first, count, step)
+            for first, count, step in self.plan.runs(op, iteration)
+        ]
+        if len(found) == 1:
+            return found[0]
+        return np.concatenate([inputs for inputs, _ in found]), np.concatenate([one for _, one in found])
+
+    def _every(self, first: int, count: int, step: int) -> tuple[Any, Any]:
+        """Return inputs and targets of every *step*-th sample."""
+        inputs, targets = self.source(first, max(0, count - 1) * step + min(count, 1))
+        return inputs[::step], targets[::step]
 
     def backward(self, op: Op, iteration: int, tokens: Sequence[Token]) -> Cut:
         """Compute the gradients of layers."""

@@ -231,7 +231,7 @@ class Performer:
     def _predict(self, task: int, iteration: int, tokens: list[Token]) -> None:
         """Let the host make one prediction of all outputs."""
         outputs = [load for load in loads_of(tokens) if isinstance(load, Output)]
-        first = min(one.first for one in outputs)
+        first = min(run[0] for one in outputs for run in one.runs)
         values = combined(outputs, str(self.program.meta["combine"]))
         self.predicted(task, Prediction(iteration, first, values))
 

@@ -83,6 +83,11 @@ class Plan:
         """Whether workers keep what layers read, and compute these once more on the way back."""
         self.parts = [0, *accumulate(self.meta.get("parts", ()))]
         """Where the parts of an iteration's samples begin; just 0 where there are none."""
+        self.shares = self.meta.get("shares") or [self.batch] * max(1, self.global_batch // self.batch)
+        """By worker, its samples of an iteration."""
+        self._begins_of_shares = [0, *accumulate(self.shares)]
+        self.split = str(self.meta.get("split", ""))
+        """The rule under which samples that are not neighbours are one worker's; '' where they are."""
         self.window = int(self.meta.get("window", 1))
         """Iterations of a worker that may be on their way at once."""
         self.served = any(op.kind in HOLDING for op in program.ops)
@@ -109,17 +114,30 @@ class Plan:
 
     # -- samples -----------------------------------------------------------------------------------
 
+    def runs(self, op: Op, iteration: int) -> list[tuple[int, int, int]]:
+        """Return which samples of the stream *op* computes on: (first, count, step) of each run of them."""
+        base = iteration * self.global_batch
+        device, sizes = op.worker, self.shares
+        if op.part >= 0 and len(self.parts) > 1:
+            device, sizes = op.part, [high - low for low, high in pairwise(self.parts)]
+        if self.split == "strided":
+            return [(base + device, sizes[device], len(sizes))]
+        if self.split == "literal":
+            size, left = divmod(self.global_batch, len(sizes))
+            single = [(base + len(sizes) * size + device, 1, 1)] if device < left else []
+            return [(base + device * size, size, 1), *single]
+        begins = self.parts if op.part >= 0 and len(self.parts) > 1 else self._begins_of_shares
+        return [(base + begins[device], sizes[device], 1)]
+
     def samples(self, op: Op, iteration: int) -> tuple[int, int]:
         """Return the first sample of the stream that *op* computes on, and how many."""
-        base = iteration * self.global_batch
-        if op.part >= 0 and len(self.parts) > 1:
-            return base + self.parts[op.part], self.parts[op.part + 1] - self.parts[op.part]
-        return base + op.worker * self.batch, self.batch
+        runs = self.runs(op, iteration)
+        return runs[0][0], sum(count for _, count, _ in runs)
 
     def samples_of(self, worker: int) -> int:
         """Return how many samples of an iteration are *worker*'s."""
         if len(self.parts) == 1:
-            return self.batch
+            return int(self.shares[worker])
         mine = {op.part for op in self.program.ops if op.kind == "backward" and op.worker == worker}
         return sum(self.parts[part + 1] - self.parts[part] for part in mine)
 

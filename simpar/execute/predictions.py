@@ -23,8 +23,8 @@ class Output:
     """What one worker's model made of some records, on its way to the host."""
 
     worker: int
-    first: int
-    """The first record of the stream."""
+    runs: tuple[tuple[int, int, int], ...]
+    """Which records of the stream: (first, count, step) of each run of them."""
     values: Array
     """[records, outputs], of sequences [records, tokens, outputs]."""
 
@@ -52,7 +52,10 @@ def combined(outputs: Sequence[Output], how: str) -> Array:
         ProgramError: nobody knows how to combine outputs in this way.
     """
     if how == "concat":
-        return np.concatenate([one.values for one in sorted(outputs, key=lambda one: one.first)])
+        records = [
+            first + turn * step for one in outputs for first, count, step in one.runs for turn in range(count)
+        ]
+        return np.concatenate([one.values for one in outputs])[np.argsort(records)]
     rows = [one.values for one in sorted(outputs, key=lambda one: one.worker)]
     if how == "vote":
         classes = np.arange(rows[0].shape[-1])

@@ -219,7 +219,9 @@ class _Replay(Performer):
 
     def updated(self, task: int, iteration: int, count: int) -> None:
         """Count what a worker has learned."""
-        self._learn(task, iteration, count * (self.plan.global_batch // self._replicas), count)
+        plan, worker = self.plan, self.program.ops[task].worker
+        samples = plan.shares[worker] if self._replicas > 1 else plan.global_batch
+        self._learn(task, iteration, count * samples, count)
 
     def predicted(self, task: int, prediction: Prediction) -> None:
         """Keep a prediction."""

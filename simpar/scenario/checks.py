@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from simpar.scenario.model import ProfileFile
-from simpar.scenario.options import HOSTED, KINDS
+from simpar.scenario.options import HOSTED, KINDS, UNEVEN
 from simpar.scenario.overrides import strategy_names
 from simpar.scenario.presets import INSTANCE_DEVICES
 from simpar.scenario.report import EXAMPLES, Report
@@ -32,7 +32,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
     """
     model, cluster = _section(data, "model"), _section(data, "cluster")
     if model is not None:
-        _check_model(model, cluster, report)
+        _check_model(model, cluster, _section(data, "data") or {}, report)
         check_shape(model, report)
         check_layers(model.get("layers"), ("model", "layers"), report)
     if cluster is not None:
@@ -56,6 +56,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
                     _check_servers(kind, options, pushers, ("strategies", index), report)
                     _check_all_reduce(kind, options, ("strategies", index), report)
     _check_links(data, report)
+    _check_split(data, workers, report)
     _check_topology(data, workers, report)
 
 
@@ -110,28 +111,25 @@ def _check_inputs(layer: Data, here: Path, names: dict[str, int], index: int, re
         seen.add(wanted)
 
 
-def _check_model(model: Data, cluster: Data | None, report: Report) -> None:
+def _check_model(model: Data, cluster: Data | None, data: Data, report: Report) -> None:
     """Note a model with no source or several, and with no batch or two."""
     sources = [key for key in ("preset", "profile", "layers") if key in model]
     batches = [key for key in ("batch", "global_batch") if key in model]
+    sliced = [key for key in ("slice_len", "num_slices") if key in data]
+    for key in sliced if batches else ():
+        said = f"'model.{batches[0]}' and 'data.{key}' both say how many samples a step has"
+        report.add(("data", key), said, "keep one of them", key=True)
     if not sources:
         report.add(("model",), "needs one of 'preset', 'profile' and 'layers'", "write 'preset: resnet-50'")
     _keep_one(("model",), sources, report)
     _keep_one(("model",), batches, report)
-    if sources and sources[0] != "profile" and not batches:
+    if sources and sources[0] != "profile" and not batches and not sliced:
         report.add(("model",), "needs one of 'batch' and 'global_batch'", "write 'batch: 64'")
     layers = model.get("layers")
     timed = isinstance(layers, list) and any(_given(layer, "forward", "backward") for layer in layers)
     if timed and batches == ["global_batch"]:
         said = "layer times belong to the batch of one worker"
         report.add(("model", "global_batch"), said, "write 'batch:' instead", key=True)
-    workers = count_workers(cluster) if cluster else None
-    whole: Any = model.get("global_batch")
-    paths = ("model", "global_batch"), *_COUNTS
-    if _count(whole) and workers and report.clean(*paths) and whole % workers:
-        up = -(-whole // workers) * workers
-        said = f"{whole} samples do not divide by {workers} workers"
-        report.add(paths[0], said, f"write {up - workers} or {up}" if up > workers else f"write {up}")
 
 
 _COUNTS: tuple[Path, ...] = tuple(
@@ -240,6 +238,47 @@ def _check_network(data: Data, report: Report) -> None:
         said = f"network is needed by strategies[{index}] ({shown(name)})"
         report.add(("network",), said, f"write 'network: {EXAMPLES['network']}'")
         return
+
+
+def _check_split(data: Data, workers: int | None, report: Report) -> None:
+    """Note samples that do not divide where all workers must have as many, and slices of nobody's records."""
+    model, records = _section(data, "model") or {}, _section(data, "data") or {}
+    strategies = data.get("strategies")
+    _keep_one(("data",), [key for key in ("slice_len", "num_slices") if key in records], report)
+    count: Any = records.get("num_slices")
+    whole: Any = records.get("records")
+    if "num_slices" in records and "records" not in records:
+        said = "'num_slices' is given without 'records'"
+        report.add(("data", "num_slices"), said, "add 'records: 50000'", key=True)
+    elif _count(count) and _count(whole) and workers and report.clean(("data", "records")):
+        most = -(-whole // workers)
+        if count > most:
+            said = f"{count} slices of the {most} records that a worker has"
+            report.add(("data", "num_slices"), said, f"write {most} or less")
+    batch: Any = model.get("global_batch")
+    paths = ("model", "global_batch"), *_COUNTS
+    if not (_count(batch) and workers and report.clean(*paths) and batch % workers):
+        return
+    why = [_needs_even(one) for one in strategies] if isinstance(strategies, list) else []
+    if any(why):
+        up = -(-batch // workers) * workers
+        said = f"{batch} samples do not divide by {workers} workers, and {next(one for one in why if one)}"
+        report.add(paths[0], said, f"write {up - workers} or {up}" if up > workers else f"write {up}")
+
+
+def _needs_even(strategy: Any) -> str:
+    """Return why all workers of a strategy must have as many samples; '' where they need not."""
+    kind: Any = strategy
+    options: Any = {}
+    if isinstance(strategy, dict) and len(strategy) == 1:
+        kind, options = next(iter(strategy.items()))
+    if kind in KINDS and kind not in UNEVEN:
+        return f"every push of {kind} counts as much"
+    for key in ("push_every", "backup_workers"):
+        given = options.get(key) if isinstance(options, dict) else None
+        if isinstance(given, int) and given > (1 if key == "push_every" else 0):
+            return f"with {key} every worker has as many"
+    return ""
 
 
 def _check_data(data: Data, report: Report) -> None:

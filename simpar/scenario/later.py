@@ -4,7 +4,6 @@ The one table of them. When a setting arrives, its word leaves this page.
 """
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
-    "data": ("split", "slice_len", "num_slices"),
     "cluster": ("profile",),
     "ps-sync": (
         "pull_every",

@@ -231,6 +231,9 @@ KINDS: dict[str, type[KindOptions]] = {
 PREDICTING = frozenset({"replicated", "ensemble"})
 """Kinds that predict and learn nothing."""
 
+UNEVEN = frozenset({"single", "hosted", "ps-sync", "allreduce", "pipeline", "tensor", *PREDICTING})
+"""Kinds whose workers may have different numbers of samples in a step."""
+
 HOSTED = frozenset({"hosted", *PREDICTING})
 """Kinds with a host, one machine that is called and linked as a server is."""
 

@@ -58,6 +58,15 @@ class DataSpec(Strict):
     records: Annotated[int, Whole(1, 10**15)] | None = None
     """Samples in an epoch; with a set by default all that it has."""
 
+    split: Annotated[Literal["balanced", "block", "strided", "literal"], Choice("split")] = "balanced"
+    """Which worker gets which samples of a step: how many, where they do not divide, and which ones."""
+
+    slice_len: Batch | None = None
+    """In place of model.batch: samples of a slice, a worker's step."""
+
+    num_slices: Annotated[int, Whole(1, 10**15)] | None = None
+    """In place of model.batch: slices that a worker's share of data.records is cut into."""
+
     record_bytes: PositiveSize | None = None
     """Size of one sample as it is read, '110 kB'; with store_bandwidth."""
 

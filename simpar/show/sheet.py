@@ -188,6 +188,8 @@ def batch_on(facts: Mapping[str, Any]) -> list[str]:
     one = workers == 1
     if batch is None:
         return [] if workers is None else ["1 worker" if one else f"{workers} workers"]
+    if facts.get("shares"):
+        return [f"batch {sum(facts['shares'])} on {workers} workers together"]
     on = "1 worker" if one else "each worker" if workers is None else f"each of {workers} workers"
     return [f"batch {batch} on {on}"]
 

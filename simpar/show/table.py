@@ -42,6 +42,8 @@ def head(result: Comparison, width: int = 0) -> str:
     """Return the line that says what was simulated, its end at column *width* if there is room."""
     facts = result.facts
     said = f"{facts['model']}, batch {facts['batch']} on each of {facts['workers']} workers"
+    if facts.get("shares"):
+        said = f"{facts['model']}, batch {sum(facts['shares'])} on {facts['workers']} workers together"
     if facts.get("devices_per_node", 1) > 1:
         said += f" ({facts['workers'] // facts['devices_per_node']} x {facts['devices_per_node']})"
     if facts["workers"] == 1:

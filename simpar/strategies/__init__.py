@@ -29,6 +29,7 @@ from simpar.strategies import (
 )
 from simpar.strategies.common import Setting
 from simpar.strategies.variation import vary
+from simpar.workload import splitting
 
 KINDS: dict[str, Callable[[Setting], Program]] = {
     "single": single.build,
@@ -79,7 +80,10 @@ def prepare(scenario: Scenario, strategy: Strategy | str) -> Setting:
     """
     chosen = scenario.strategy(strategy) if isinstance(strategy, str) else strategy
     work = workload.build(scenario)
-    return Setting(scenario, chosen, work, hardware.build(scenario, work))
+    whole, workers = scenario.model.global_batch, scenario.cluster.workers
+    uneven = whole is not None and whole % workers
+    shares = tuple(splitting.shares(whole, workers, scenario.data.split)) if whole and uneven else ()
+    return Setting(scenario, chosen, work, hardware.build(scenario, work), shares)
 
 
 def compile(scenario: AnyScenario, strategy: Strategy | str, replication: int = 0) -> Program:

@@ -148,13 +148,13 @@ def build(setting: Setting) -> Program:
     ring = _whole_ring if _folds(setting, reduced) else _ring
 
     every = (0, len(workload.layers))
-    feeds = [data.Feed(star, worker, workload.batch) for worker in range(workers)]
+    feeds = [data.Feed(star, worker, setting.samples(worker)) for worker in range(workers)]
     firsts = [
         builder.task(
             f"w{worker}.forward",
             Op("forward", worker=worker, layers=every),
             star.device(worker),
-            pass_times(setting, worker, workload.batch, every)[0],
+            pass_times(setting, worker, setting.samples(worker), every)[0],
             feeds[worker].arrived,
         )
         for worker in range(workers)
@@ -167,7 +167,7 @@ def build(setting: Setting) -> Program:
             f"w{worker}.backward{name}",
             Op("backward", worker=worker, layers=layers),
             star.device(worker),
-            pass_times(setting, worker, workload.batch, layers)[1],
+            pass_times(setting, worker, setting.samples(worker), layers)[1],
             [after],
         )
 
@@ -201,7 +201,7 @@ def build(setting: Setting) -> Program:
     return star.program(
         clock="sync",
         updates=updates,
-        samples=workers * workload.batch,
+        samples=setting.global_batch,
         workers=workers,
         memory=memory.all_reduce_worker(
             workload.parameter_bytes,

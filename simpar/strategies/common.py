@@ -31,6 +31,8 @@ class Setting:
     strategy: Strategy
     workload: Workload
     cluster: Cluster
+    shares: tuple[int, ...] = ()
+    """Samples of each worker in a step, where they differ."""
     _times: dict[tuple[float, float], tuple[list[float], list[float]]] = field(default_factory=dict)
     _passes: dict[tuple[float, float, tuple[int, int]], tuple[float, float]] = field(default_factory=dict)
 
@@ -38,6 +40,15 @@ class Setting:
     def iterations(self) -> int:
         """Iterations to run: the warm-up and the steps that are measured."""
         return self.scenario.run.warmup + self.scenario.run.steps
+
+    @property
+    def global_batch(self) -> int:
+        """Samples of all workers together in a step."""
+        return sum(self.shares) if self.shares else self.cluster.workers * self.workload.batch
+
+    def samples(self, worker: int) -> int:
+        """Return the samples of *worker* in a step."""
+        return self.shares[worker] if self.shares else self.workload.batch
 
     def optimizer_bytes(self, parameters: int) -> float:
         """Return the bytes that the optimizer keeps for so many *parameters*."""
@@ -67,6 +78,8 @@ def layer_times(setting: Setting, worker: int, samples: float) -> tuple[list[flo
     :mod:`simpar.strategies.operations` says where launches, small operations or memory count.
     """
     speed = setting.cluster.speeds[worker]
+    if not samples:
+        return [0.0] * len(setting.workload.layers), [0.0] * len(setting.workload.layers)
     if (speed, samples) not in setting._times:
         setting._times[speed, samples] = _layer_times(setting, speed, samples)
     return setting._times[speed, samples]
@@ -157,6 +170,10 @@ def tensor_elements(workload: Workload) -> list[tuple[int, int]]:
     return [
         (index, tensor.elements) for index, layer in enumerate(workload.layers) for tensor in layer.tensors
     ]
+
+
+INTERLEAVED = ("strided", "literal")
+"""Rules of splitting under which a worker's samples are not neighbours."""
 
 
 class Way(NamedTuple):
@@ -411,7 +428,9 @@ class Star:
                 "memory": memory.to_dict(),
                 "sharing": self.builder.sharing,
                 "batch": setting.workload.batch,
-                "global_batch": setting.cluster.workers * setting.workload.batch,
+                "global_batch": setting.global_batch,
+                **({"shares": list(setting.shares)} if setting.shares else {}),
+                **({"split": split} if (split := setting.scenario.data.split) in INTERLEAVED else {}),
                 "dtype_bytes": setting.workload.dtype_bytes,
                 **({"begins": self.begins} if self.begins else {}),
                 **facts,

@@ -38,7 +38,7 @@ def build(setting: Setting) -> Program:
         _check_classes(setting)
     return replicas.program(
         Star(setting),
-        [workers * setting.workload.batch],
+        [setting.global_batch],
         [0] * workers,
         [[] for _ in range(workers)],
         [],

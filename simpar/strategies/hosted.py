@@ -30,8 +30,8 @@ from simpar.program import Op, Program
 from simpar.scenario.options import HostedOptions
 from simpar.strategies import data
 from simpar.strategies.common import Setting, Star, batch_seconds, pass_times, tensor_elements
+from simpar.workload import splitting
 from simpar.workload.placement import place
-from simpar.workload.splitting import balanced
 
 HOST = 0
 """The host, as a server."""
@@ -128,10 +128,11 @@ def _aggregate_s(setting: Setting, n_bytes: float, results: int) -> float:
 
 
 def part_sizes(setting: Setting) -> list[int]:
-    """Return the samples of each part of a step, which differ by at most one."""
+    """Return the samples of each part of a step."""
     options, workers = setting.strategy.options, setting.cluster.workers
     assert isinstance(options, HostedOptions)
-    return balanced(workers * setting.workload.batch, options.parts or workers)
+    rule = setting.scenario.data.split
+    return splitting.shares(setting.global_batch, options.parts or workers, rule)
 
 
 def assigned(setting: Setting, sizes: list[int]) -> list[int]:

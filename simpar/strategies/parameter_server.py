@@ -170,9 +170,10 @@ class Servers:
     def lay(self, apply: Apply) -> None:
         """Add every worker's compute, its pushes and pulls, and in between what *apply* adds."""
         builder, workers = self.star.builder, range(self.workers)
-        batch, window = self.setting.workload.batch, self.options.window
+        window, samples = self.options.window, self.setting.samples
         feeds = [
-            [data.Feed(self.star, worker, batch, part) for part in self._parts(worker)] for worker in workers
+            [data.Feed(self.star, worker, samples(worker), part) for part in self._parts(worker)]
+            for worker in workers
         ]
         computed = [self._up_to_the_last(worker, feeds[worker]) for worker in workers]
         for mine, (_, ends) in zip(feeds, computed, strict=True):
@@ -309,7 +310,7 @@ class Servers:
                     self._name(worker, "forward", g, part),
                     Op("forward", worker=worker, layers=group.layers, part=part),
                     self.star.device(worker),
-                    pass_times(self.setting, worker, self.setting.workload.batch, group.layers)[0],
+                    pass_times(self.setting, worker, self.setting.samples(worker), group.layers)[0],
                     tasks[-1:] or after,
                 )
             )
@@ -321,7 +322,7 @@ class Servers:
             self._name(worker, "backward", g, part),
             Op("backward", worker=worker, layers=layers, part=part),
             self.star.device(worker),
-            pass_times(self.setting, worker, self.setting.workload.batch, layers)[1],
+            pass_times(self.setting, worker, self.setting.samples(worker), layers)[1],
             [after],
         )
 
@@ -403,7 +404,7 @@ class Servers:
             "memory": memory.server_fed_worker(
                 workload.parameter_bytes, workload.activation_bytes * workload.batch, self.options.window
             ),
-            "samples": self.workers * self.options.push_every * workload.batch,
+            "samples": self.options.push_every * self.setting.global_batch,
             "workers": self.workers,
             **self._flow_facts(),
             "servers": self.options.servers,

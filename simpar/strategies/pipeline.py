@@ -43,7 +43,7 @@ def build(setting: Setting) -> Program:
     star, workload, workers = Star(setting), setting.workload, setting.cluster.workers
     builder = star.builder
     stages = options.stages if options.stages is not None else workers
-    samples = workers * workload.batch
+    samples = setting.global_batch
     micro = (
         options.microbatches
         if options.microbatches is not None

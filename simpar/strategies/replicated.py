@@ -23,8 +23,8 @@ from __future__ import annotations
 from simpar.program import Op, Program
 from simpar.strategies import replicas
 from simpar.strategies.common import Setting, Star, tensor_elements
+from simpar.workload import splitting
 from simpar.workload.placement import place
-from simpar.workload.splitting import balanced
 
 
 def build(setting: Setting) -> Program:
@@ -39,7 +39,7 @@ def build(setting: Setting) -> Program:
     pieces = place(tensor_elements(workload), 1, "sliced")
     return replicas.program(
         star,
-        balanced(len(workers) * workload.batch, len(workers)),
+        splitting.shares(setting.global_batch, len(workers), setting.scenario.data.split),
         workers,
         synced,
         begins,

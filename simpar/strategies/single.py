@@ -8,12 +8,10 @@ Formula: W Z for W batches of compute Z.
 
 from __future__ import annotations
 
-import math
-
 from simpar.cost import memory
 from simpar.program import Op, Program
 from simpar.strategies import data
-from simpar.strategies.common import Setting, Star, fastest, layer_times
+from simpar.strategies.common import Setting, Star, fastest, pass_times
 
 
 def build(setting: Setting) -> Program:
@@ -21,13 +19,14 @@ def build(setting: Setting) -> Program:
     star, workload = Star(setting), setting.workload
     worker = fastest(setting)
     device = star.device(worker)
-    forward_s, backward_s = (math.fsum(times) for times in layer_times(setting, worker, workload.batch))
     layers = (0, len(workload.layers))
     before: list[int] = []
     feeds: list[data.Feed] = []
     forwards: list[int] = []
     for part in range(setting.cluster.workers):
-        feeds.append(data.Feed(star, worker, workload.batch, part))
+        samples = setting.samples(part)
+        forward_s, backward_s = pass_times(setting, worker, samples, layers)
+        feeds.append(data.Feed(star, worker, samples, part))
         forward = star.builder.task(
             f"w{worker}.forward.{part}",
             Op("forward", worker=worker, layers=layers, part=part),
@@ -50,9 +49,9 @@ def build(setting: Setting) -> Program:
     return star.program(
         clock="sync",
         updates=[update],
-        samples=setting.cluster.workers * workload.batch,
+        samples=setting.global_batch,
         workers=1,
-        parts=[workload.batch] * setting.cluster.workers,
+        parts=[setting.samples(part) for part in range(setting.cluster.workers)],
         memory=memory.all_reduce_worker(
             workload.parameter_bytes,
             workload.activation_bytes * workload.batch,

@@ -51,7 +51,7 @@ class Exchange:
 def build(setting: Setting) -> Program:
     """Return the program of tensor parallelism."""
     star, workload, cluster = Star(setting), setting.workload, setting.cluster
-    samples, devices = cluster.workers * workload.batch, device_count(setting)
+    samples, devices = setting.global_batch, device_count(setting)
     cut = cut_layers(workload) if devices > 1 else []
     laid = _Layers(star, samples, cut, devices)
     feeds = [data.Feed(star, worker, samples) for worker in range(devices)]

@@ -300,6 +300,7 @@ def _facts(setting: Setting) -> dict[str, Any]:
         "model": setting.workload.name,
         "unit": setting.workload.unit,
         "batch": setting.workload.batch,
+        **({"shares": list(setting.shares)} if setting.shares else {}),
         "workers": setting.cluster.workers,
         "devices_per_node": setting.cluster.devices_per_node,
         "device": setting.cluster.device.name,

@@ -261,6 +261,8 @@ def of_scenario(scenario: Scenario, compiled: list[tuple[Setting, Program]]) -> 
     said += _of_operations(scenario, compiled)
     if replayed := _only_trained(scenario):
         no_effect(replayed, "nothing is trained here (simpar replay does)")
+    if "split" in scenario.data.model_fields_set and not compiled[0][0].shares:
+        no_effect("data.split", "all workers have as many samples (which ones, simpar replay heeds)")
     for key in sorted(scenario.validation.model_fields_set):
         no_effect(f"validate.{key}", "nothing is executed here (simpar validate does)")
     if scenario.prices or scenario.cluster.instance is not None:

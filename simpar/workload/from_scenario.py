@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 def build(scenario: Scenario) -> Workload:
     """Return the workload of *scenario*.
 
-    The batch is ``model.batch``, or one worker's share of ``model.global_batch``, or else the batch that
-    a profile was measured with.
+    The batch is ``model.batch``, or the largest share of ``model.global_batch`` that a worker has, or a slice
+    (``data.slice_len``, ``data.num_slices``), or else the batch that a profile was measured with.
 
     Raises:
-        InputError: the global batch does not divide by the workers, the element type is not the one that
-            a profile was measured with, a sequence is longer than the model's positions, or two tensors
-            have the same name.
+        InputError: the global batch does not divide by workers that must have as many, the element type is
+            not the one that a profile was measured with, a sequence is longer than the model's positions, or
+            two tensors have the same name.
     """
     problems = [*_batch_problems(scenario), *_dtype_problems(scenario), *_seq_problems(scenario)]
     if problems:
@@ -54,8 +54,16 @@ def build(scenario: Scenario) -> Workload:
 
 
 def _batch_problems(scenario: Scenario) -> list[Problem]:
+    from simpar.scenario.options import UNEVEN  # here: what runs workloads needs nothing of scenarios
+
     whole, workers = scenario.model.global_batch, scenario.cluster.workers
-    if whole is None or whole % workers == 0:
+    uneven = all(
+        one.kind in UNEVEN
+        and getattr(one.options, "push_every", 1) == 1
+        and getattr(one.options, "backup_workers", 0) == 0
+        for one in scenario.strategies
+    )
+    if whole is None or whole % workers == 0 or uneven:
         return []
     below = whole - whole % workers
     nearest = f"{below} or {below + workers}" if below else f"{workers}"
@@ -88,9 +96,15 @@ def _batch(scenario: Scenario) -> int:
     """Return the samples that one worker's step trains on."""
     model = scenario.model
     if model.global_batch is not None:
-        return model.global_batch // scenario.cluster.workers
+        return -(-model.global_batch // scenario.cluster.workers)
     if model.batch is not None:
         return model.batch
+    data = scenario.data
+    if data.slice_len is not None:
+        return data.slice_len
+    if data.num_slices is not None and data.records is not None:
+        own = -(-data.records // scenario.cluster.workers)
+        return -(-own // data.num_slices)
     assert scenario.profile is not None, "a model without a batch is a profile"
     return scenario.profile.batch
 

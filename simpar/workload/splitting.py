@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from math import inf, isfinite
+from typing import NamedTuple
 
 from simpar.workload.layers import Workload
 
@@ -43,6 +44,85 @@ def block(m: int, k: int) -> list[int]:
     size = -(-m // k)
     return [max(0, min(size, m - i * size)) for i in range(k)]
 
+
+def literal(m: int, k: int) -> list[int]:
+    """Return the sizes of *k* slices of ``floor(m / k)`` of *m* things, then 1 for each thing that is left.
+
+    Dealt to *k* devices in turn, each gets what :func:`balanced` gives it.
+
+    Raises:
+        ValueError: *k* is below 1 or *m* is negative.
+
+    >>> literal(7, 4)
+    [1, 1, 1, 1, 1, 1, 1]
+    >>> literal(11, 4)
+    [2, 2, 2, 2, 1, 1, 1]
+    """
+    _check(m, k)
+    size, left = divmod(m, k)
+    return [size] * k + [1] * left
+
+
+def slices(m: int, length: int) -> list[int]:
+    """Return the sizes of the slices of *length* that *m* things are cut into; the last one may be short.
+
+    Raises:
+        ValueError: *length* is below 1 or *m* is negative.
+
+    >>> slices(7, 3)
+    [3, 3, 1]
+    """
+    _check(m, length)
+    return [min(length, m - begin) for begin in range(0, m, length)]
+
+
+class Run(NamedTuple):
+    """Things *first*, *first* + *step*, ...: so many of them."""
+
+    first: int
+    size: int
+    step: int = 1
+
+
+def shares(m: int, k: int, rule: str) -> list[int]:
+    """Return how many of *m* things each of *k* devices gets under a *rule* of :data:`RULES`.
+
+    Raises:
+        ValueError: *k* is below 1 or *m* is negative, or there is no such rule.
+
+    >>> shares(5, 4, "balanced"), shares(5, 4, "block")
+    ([2, 1, 1, 1], [2, 2, 1, 0])
+    """
+    if rule not in RULES:
+        raise ValueError(f"a rule is one of {', '.join(RULES)}, not {rule!r}")
+    return block(m, k) if rule == "block" else balanced(m, k)
+
+
+def share(m: int, k: int, rule: str, device: int) -> list[Run]:
+    """Return which of *m* things *device*, from 0, of *k* gets under a *rule*: runs that are not empty.
+
+    Raises:
+        ValueError: as :func:`shares`.
+
+    >>> share(7, 4, "balanced", 1), share(7, 4, "strided", 1)
+    ([Run(first=2, size=2, step=1)], [Run(first=1, size=2, step=4)])
+    >>> share(7, 4, "literal", 1)
+    [Run(first=1, size=1, step=1), Run(first=5, size=1, step=1)]
+    """
+    sizes = shares(m, k, rule)
+    if rule == "strided":
+        found = [Run(device, sizes[device], k)]
+    elif rule == "literal":
+        size, left = divmod(m, k)
+        found = [Run(device * size, size), Run(k * size + device, int(device < left))]
+    else:
+        found = [Run(sum(sizes[:device]), sizes[device])]
+    return [run for run in found if run.size]
+
+
+RULES = ("balanced", "block", "strided", "literal")
+"""Rules that split things over devices: neighbours whose numbers differ by one at most; neighbours in equal
+blocks, and a rest; every k-th; or neighbours in equal numbers, and what is left one by one."""
 
 EXACT_UP_TO = 8000
 """Layers times stages up to which :func:`stages` looks at every way of cutting that may be best."""

@@ -257,7 +257,9 @@ def test_whoever_starts_it_may_go_and_nothing_stays(how, tmp_path):
     while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in pids if is_alive(pid)]
-    assert left_over()[1] == before
+    while set(left_over()[1]) - set(before) and time.monotonic() < deadline:
+        time.sleep(0.05)  # whoever else uses this machine
+    assert not set(left_over()[1]) - set(before)
 
 
 def is_alive(pid):

@@ -13,7 +13,7 @@ def outputs(count, records=2, firsts=None):
     """Return outputs of *count* workers, of 3 classes; by default of the same records."""
     rng = np.random.default_rng(5)
     return [
-        Output(worker, firsts[worker] if firsts else 0, rng.normal(size=(records, 3)))
+        Output(worker, ((firsts[worker] if firsts else 0, records, 1),), rng.normal(size=(records, 3)))
         for worker in range(count)
     ]
 
@@ -37,7 +37,7 @@ def test_the_order_in_which_outputs_came_does_not_change_a_bit(how):
 def test_votes_of_sequences_are_counted_token_by_token():
     """Three voters on a sample of two tokens: classes 1, 1, 2 for the first, 0, 2, 1 for the second."""
     classes = [(1, 0), (1, 2), (2, 1)]
-    given = [Output(n, 0, np.eye(3)[list(one)][np.newaxis]) for n, one in enumerate(classes)]
+    given = [Output(n, ((0, 1, 1),), np.eye(3)[list(one)][np.newaxis]) for n, one in enumerate(classes)]
     assert combined(given, "vote").tolist() == [[1, 0]]
 
 

@@ -288,8 +288,8 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
         ("name: quickstart", "run: {steps: 1000001}", "2:14: run.steps: 1000001 is more than 1000000"),
         (
             "name: quickstart",
-            "data: {split: block}",
-            "2:8: data.split: 'split' is not modelled by this version",
+            "data: {split: halves}",
+            "2:15: data.split: unknown split 'halves'; write one of: balanced, block, strided, literal",
         ),
         ("name: quickstart", "validate: {bound: -1}", "2:19: validate.bound: -1 is not above 0"),
         ("name: quickstart", '"a\\e\\nb": 1', "2:1: 'a\\x1b\\nb': unknown key 'a\\x1b\\nb'"),
@@ -308,9 +308,13 @@ def test_strategies_that_are_no_list_are_refused(problems):
 
 
 def test_a_global_batch_divides_by_the_workers(problems):
+    """Where every push counts as much, that is; others take shares that differ by one."""
     text = changed(("batch: 64", "global_batch: 500"), ("120 ms}", "120 ms, batch: 64}"))
     (line,) = problems(text)
-    assert line == "s.yaml:3:42: model.global_batch: 500 samples do not divide by 8 workers; write 496 or 504"
+    assert line == (
+        "s.yaml:3:42: model.global_batch: 500 samples do not divide by 8 workers, and every push of ps-async "
+        "counts as much; write 496 or 504"
+    )
 
 
 def test_a_missing_network_names_who_needs_it(problems):

@@ -57,7 +57,8 @@ def test_global_batch_is_shared_among_the_workers(tmp_path):
 @pytest.mark.parametrize(("whole", "fix"), [(130, "write 128 or 132"), (3, "write 4")])
 def test_global_batch_that_does_not_divide_is_refused(tmp_path, whole, fix):
     """Built in Python: a file with such a batch does not load in the first place."""
-    good = scenario(tmp_path, "{preset: vgg-16, global_batch: 128}")
+    rest = REST.replace("[single]", "[ps-async]")
+    good = scenario(tmp_path, "{preset: vgg-16, global_batch: 128}", rest)
     bad = replace(good, model=good.model.model_copy(update={"global_batch": whole}))
 
     with pytest.raises(InputError) as caught:
