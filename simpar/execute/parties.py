@@ -79,6 +79,8 @@ class Pushed:
     read: int
     """Version of the parameters that they were computed on."""
     values: Array
+    part: int = -1
+    """The part of the work that they are of, where parts are pushed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +250,14 @@ class Worker:
         kept = iteration - self.plan.window
         self._gradients = {key: one for key, one in self._gradients.items() if key > kept}
 
-    def gradients(self, iteration: int) -> dict[int, Array]:
-        """Return the gradients of an iteration by tensor, summed over its parts in their order."""
+    def gradients(self, iteration: int, only: int | None = None) -> dict[int, Array]:
+        """Return the gradients of an iteration by tensor, summed over its parts in their order.
+
+        Args:
+            only: the one part of which they are to be.
+        """
         parts = self._gradients[iteration]
-        order = sorted(parts)
+        order = sorted(parts) if only is None else [only]
         total = dict(parts[order[0]])
         for part in order[1:]:
             for tensor, values in parts[part].items():
@@ -264,16 +270,23 @@ class Worker:
         """Return the gradients of *keys* for the first device of the machine."""
         return Merged(self.number, self.samples, {key: self._of_key(key, iteration) for key in keys})
 
-    def push(self, key: KeyId, iteration: int, tokens: Sequence[Token]) -> Pushed:
-        """Return the gradients of *key*, with those that other devices of the machine sent."""
-        values, samples = self._of_key(key, iteration), self.samples
+    def push(self, key: KeyId, iteration: int, tokens: Sequence[Token], part: int | None = None) -> Pushed:
+        """Return the gradients of *key*, with those that other devices of the machine sent.
+
+        Args:
+            part: the one part of the work of which they are to be; by default all of an iteration.
+        """
+        values, samples = self._of_key(key, iteration, part), self.samples
+        if part is not None:
+            samples = self.plan.parts[part + 1] - self.plan.parts[part]
         merged = [load for load in loads_of(tokens) if isinstance(load, Merged)]
         for other in sorted(merged, key=lambda one: one.worker):
             values, samples = values + other.values[key], samples + other.samples
-        return Pushed(self.number, iteration, key, samples, self.read[key], values)
+        number = -1 if part is None else part
+        return Pushed(self.number, iteration, key, samples, self.read[key], values, number)
 
-    def _of_key(self, key: KeyId, iteration: int) -> Array:
-        tensors = self.gradients(iteration)
+    def _of_key(self, key: KeyId, iteration: int, part: int | None = None) -> Array:
+        tensors = self.gradients(iteration, part)
         return joined([tensors.get(tensor) for tensor in range(len(self.plan.sizes))], self.plan.keys[key])
 
     def pull(self, tokens: Sequence[Token]) -> None:
@@ -346,7 +359,7 @@ class Server:
 
     def apply(self, pushes: Sequence[Pushed]) -> int:
         """Update with the mean gradient of *pushes*, and return of how many samples."""
-        order = sorted(pushes, key=lambda push: (push.worker, push.iteration))
+        order = sorted(pushes, key=lambda push: (push.part, push.worker, push.iteration))
         total, samples = order[0].values, order[0].samples
         for push in order[1:]:
             total, samples = total + push.values, samples + push.samples

@@ -42,7 +42,7 @@ from simpar.execute.parties import (
 )
 from simpar.execute.plan import COLLECTIVE, Plan, elements
 from simpar.execute.predictions import Output, Prediction, combined
-from simpar.program import NODE_RING
+from simpar.program import NODE_RING, Op
 from simpar.trace import Trace
 
 Progress = Callable[[int, int], None]
@@ -108,6 +108,8 @@ class Replayed:
     """When the last of them had been, or the last prediction."""
     predictions: list[Prediction]
     """Of every iteration, where workers only predict; then there are no points and no losses."""
+    stopped: dict[int, int]
+    """By iteration, the parts of the work that were stopped before there was a loss."""
 
     def loss_by_iteration(self) -> NDArray[np.float64]:
         """Return the mean loss of the samples of each iteration: float64[iterations].
@@ -118,10 +120,11 @@ class Replayed:
         by_iteration: dict[int, list[Loss]] = {}
         for loss in self.losses:
             by_iteration.setdefault(loss.iteration, []).append(loss)
-        curve = []
+        curve: list[float] = []
+        parts = [len(by_iteration.get(m, ())) + self.stopped.get(m, 0) for m in sorted(by_iteration)]
         for iteration in sorted(by_iteration):
             found = by_iteration[iteration]
-            if len(found) < len(by_iteration[0]):
+            if parts[len(curve)] < parts[0]:
                 break
             found.sort(key=lambda one: (one.worker, one.part))
             curve.append(math.fsum(one.value for one in found) / sum(one.samples for one in found))
@@ -224,6 +227,14 @@ class _Replay:
         self._predictions: list[Prediction] = []
         self._end_s = 0.0
         self._progress, self._count, self._total = progress, 0, len(trace)
+        nodes = trace.nodes
+        self._stopped = nodes.stopped if nodes is not None else frozenset()
+        self._unfinished: dict[int, int] = {}
+        self._slices = {  # by dispatch node and number: whose part of the work it is
+            (self.program.lane_of[first][0], number): (self.program.ops[sender].part, iteration)
+            for first, number, sender, iteration in (nodes.members.tolist() if nodes is not None else ())
+            if first in self.program.lane_of
+        }
         self._rung: set[tuple[int, int]] = set()
 
     def run(self) -> Replayed:
@@ -242,13 +253,17 @@ class _Replay:
             samples=self._samples,
             end_s=self._end_s,
             predictions=self._predictions,
+            stopped=self._unfinished,
         )
 
     # -- op by op ----------------------------------------------------------------------------------
 
     def _begin(self, task: int, iteration: int, tokens: list[Token]) -> Any:
         """Return what a message or a reply carries, and of all else the tokens that it got."""
-        op, program = self.program.ops[task], self.program
+        program = self.program
+        if (task, iteration) in self._stopped:
+            return None
+        op, iteration = self._op(task, iteration)
         if program.message[task] < 0:
             # Who waits for a gate gets the parameters as they are when it opens.
             return self.servers[op.server, op.key].reply() if self._is_reply(task) else tokens
@@ -259,7 +274,8 @@ class _Replay:
         if later:  # another link on the way of the same message
             return later[0]
         if op.kind == "push":
-            return self.workers[op.worker].push((op.server, op.key), iteration, tokens)
+            part = op.part if task in program.lane_of else None
+            return self.workers[op.worker].push((op.server, op.key), iteration, tokens, part)
         if op.kind == "merge":
             return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
         if op.kind in ("pull", "hand"):
@@ -279,6 +295,14 @@ class _Replay:
             return worker.send(self.plan.share(task), op.peer, iteration)
         return None
 
+    def _op(self, task: int, iteration: int) -> tuple[Op, int]:
+        """Return what an instance does, and in which iteration: of a slice that was handed out, its own."""
+        op = self.program.ops[task]
+        if task not in self.program.lane_of:
+            return op, iteration
+        part, own = self._slices[self.program.lane_of[task][0], iteration]
+        return op._replace(part=part), own
+
     def _is_reply(self, task: int) -> bool:
         """Say whether a server answers a worker in *task*, not as the update of a batch has it."""
         op = self.program.ops[task]
@@ -293,7 +317,15 @@ class _Replay:
         if self._progress is not None and self._count % 256 == 0:
             self._progress(self._count, self._total)
         op = self.program.ops[task]
+        if (task, iteration) in self._stopped:
+            if op.kind == "forward" and op.layers[1] == len(self.model.layers):
+                self._unfinished[iteration] = self._unfinished.get(iteration, 0) + 1
+            return None
+        op, iteration = self._op(task, iteration)
         if self.program.message[task] >= 0:
+            if op.kind == "pull" and "hosts" in self.plan.meta and op.worker in self.workers:
+                # Nobody computes now, and what is read next brings no parameters with it.
+                self.workers[op.worker].pull([Token(task, iteration, held)])
             return held
         if op.kind == "forward":
             worker = self.workers[op.worker]

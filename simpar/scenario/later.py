@@ -24,7 +24,6 @@ LATER_KINDS = ("local-sgd", "hybrid")
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("replicated",),
-    "late": ("cancel",),
     "schedule": ("interleaved",),
 }
 """Values by setting."""

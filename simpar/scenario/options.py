@@ -93,8 +93,8 @@ class PsSyncOptions(PsOptions):
     backup_workers: Annotated[int, Whole(0, 100_000)] = 0
     """Workers that a step does without: it ends with the pushes of all the others, whoever they are."""
 
-    late: Annotated[Literal["finish"], Choice("late", LATER_WORDS["late"])] = "finish"
-    """What workers do whose push comes too late: they finish their iteration, and the push is dropped."""
+    late: Annotated[Literal["finish", "cancel"], Choice("late")] = "finish"
+    """What workers do whose push would come too late: finish their iteration for nothing, or stop at once."""
 
 
 def _trigger_shorthand(value: Any) -> Any:

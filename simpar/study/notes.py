@@ -13,6 +13,7 @@ from simpar.result import Measured, Row
 from simpar.result.labels import memory_parts, size
 from simpar.scenario import IntraSpec, NetworkSpec, Scenario
 from simpar.scenario.variation import DISTRIBUTED
+from simpar.simulate import ASKED
 from simpar.strategies import Setting
 from simpar.strategies.common import layer_times
 from simpar.strategies.operations import memory_bound
@@ -128,6 +129,7 @@ def _of_gathering(measured: Measured, name: str) -> list[str]:
         said.append(
             f"{name} trains on {meta['workers'] - meta['backup_workers']} gradients a step and drops "
             f"{meta['backup_workers']}, {100 * share:.0f} % of them w{slowest}'s"
+            + (", cut short when the update begins" if meta.get("late") == "cancel" else "")
         )
     stalled = {
         float(trace.ready_s[trace.row(update, number)]) for update, number in trace.nodes.flushed.tolist()
@@ -196,11 +198,15 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
 def of_engine(rows: Sequence[Row]) -> list[str]:
     """Return what is out of the ordinary with the engines that simulated *rows*, each once."""
     said = []
-    if any(row.engine == "reference" for row in rows):
+    by_reference = [row for row in rows if row.engine == "reference"]
+    if any(row.engine_why == ASKED for row in by_reference):
         said.append(
             "simulated by the reference engine, as run.engine asks: the compiled one gives the same answer "
             "to the last bit, sooner"
         )
+    for why in dict.fromkeys(row.engine_why for row in by_reference if row.engine_why != ASKED):
+        names = [row.name for row in by_reference if row.engine_why == why]
+        said.append(f"{', '.join(names)}: simulated by the reference engine, as {why}")
     traces = [row.measured.trace for row in rows if row.measured is not None]
     return said + list(dict.fromkeys(trace.note for trace in traces if trace.note))
 
