@@ -202,6 +202,25 @@ class Trace:
         return np.maximum(self.start_s, self.end_s - latency)
 
     @cached_property
+    def iteration_within(self) -> NDArray[np.int32]:
+        """The iteration of the program that each row belongs to: int32[rows].
+
+        That is its own, or where a slice was handed out, that of the slice.
+        """
+        lanes = self.program.lane_of
+        if self.nodes is None or not lanes:
+            return self.iteration
+        own = {
+            (lanes[first][0], number): iteration
+            for first, number, _, iteration in self.nodes.members.tolist()
+            if first in lanes
+        }
+        found = self.iteration.copy()
+        for row in self.rows_of(sorted(lanes)).tolist():
+            found[row] = own[lanes[int(self.task[row])][0], int(self.iteration[row])]
+        return found
+
+    @cached_property
     def stopped_rows(self) -> NDArray[np.int64]:
         """Rows of what joins have stopped, in the order of ``nodes.cancelled``."""
         if self.nodes is None:

@@ -29,7 +29,7 @@ KNOWN = (
     | COLLECTIVE
     | frozenset(
         {"load", "push", "pull", "add", "apply", "merge", "hand", "all_reduce", "activation", "gradient"}
-        | {"start", "gather", "batch", "publish", "output", "predict"}
+        | {"start", "gather", "batch", "dispatch", "publish", "output", "predict"}
     )
 )
 """Ops that can be performed."""
@@ -121,7 +121,7 @@ class Plan:
         if len(self.parts) == 1:
             return self.batch
         mine = {op.part for op in self.program.ops if op.kind == "backward" and op.worker == worker}
-        return sum(self.parts[part + 1] - self.parts[part] for part in mine)
+        return sum(self.parts[part + 1] - self.parts[part] for part in mine if part >= 0)
 
     def segments(self, worker: int) -> list[tuple[int, int]]:
         """Return the ranges of layers that *worker* computes at once, ascending.

@@ -57,8 +57,6 @@ def _check_ends(program: Program, node: int, dispatch: Dispatch, say: Say) -> No
         say(name, "is a dispatch and occupies something", "no resource")
     if len(dispatch.replies) != len(dispatch.senders):
         say(name, f"has {len(dispatch.replies)} replies for {len(dispatch.senders)} senders")
-    if any(reply < -1 for reply in dispatch.replies):
-        say(name, f"replies with {min(dispatch.replies)}", "a task, or -1 for none")
     last = max((lane[-1] for lane in dispatch.lanes if lane), default=node)
     if any(-1 < reply <= last for reply in dispatch.replies):
         say(name, "ranks fall from its lanes to its replies", "add them in this order")

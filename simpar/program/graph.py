@@ -295,13 +295,30 @@ class Program:
         return on
 
     def link_bytes(self) -> NDArray[np.float64]:
-        """Return the bytes that cross each link in one iteration: float64[links]."""
+        """Return the bytes that cross each link in one iteration: float64[links].
+
+        Where slices are handed out, as if all devices got as many.
+        """
         task, link = self.hops
-        return np.bincount(link, self.sent_bytes[task], len(self.links)).astype(np.float64)
+        sent = self.sent_bytes * self.turns
+        return np.bincount(link, sent[task], len(self.links)).astype(np.float64)
+
+    @cached_property
+    def turns(self) -> NDArray[np.float64]:
+        """How often each task runs in an iteration: 1, but for slices that are handed out: float64[T].
+
+        Of those it is the mean over the lanes.
+        """
+        found = np.ones(len(self))
+        for dispatch in self.dispatches.values():
+            found[[task for lane in dispatch.lanes for task in lane]] = len(dispatch.senders) / len(
+                dispatch.lanes
+            )
+        return found
 
     @cached_property
     def sent_bytes(self) -> NDArray[np.float64]:
-        """Bytes that each task sends in one iteration, with all messages that it stands for: float64[T]."""
+        """Bytes that each task sends when it runs, with all messages that it stands for: float64[T]."""
         sent = self.bytes.copy()
         for ring in self.rings:
             sent[list(ring.exits)] = ring.by_lane(np.array(ring.chunks))

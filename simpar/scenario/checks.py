@@ -55,6 +55,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
                         pushers = workers // (devices_per_node(cluster) or 1)
                     _check_servers(kind, options, pushers, ("strategies", index), report)
                     _check_all_reduce(kind, options, ("strategies", index), report)
+                    _check_hosted(kind, options, ("strategies", index), report)
     _check_links(data, report)
     _check_topology(data, workers, report)
 
@@ -288,6 +289,19 @@ def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: R
         if window > 1:
             said += f" to {window} iterations"
         report.add((*path, "count"), said, f"write at most {workers * window}")
+
+
+def _check_hosted(kind: Any, options: Data, here: Path, report: Report) -> None:
+    """Note what a host that sends parts to whoever is free cannot ask of the reads."""
+    if kind != "hosted" or options.get("dispatch") != "free":
+        return
+    said = {
+        "load_barrier": "a worker reads a part when it is free, so that nobody waits for all to have read",
+        "read": "a worker reads a part when it is free, so that the store has no order to keep",
+    }
+    for key, why in said.items():
+        if key in options and report.clean((*here, key)):
+            report.add((*here, key), why, "remove it, or write 'dispatch: fixed'", key=True)
 
 
 def _check_all_reduce(kind: Any, options: Data, here: Path, report: Report) -> None:

@@ -43,6 +43,9 @@ class HostedOptions(Options):
     parts: Workers | None = None
     """Parts that the data of a step is cut into; by default one a worker, more are queued."""
 
+    dispatch: Annotated[Literal["fixed", "free"], Choice("dispatch")] = "fixed"
+    """Who gets a part: the worker that is planned to be free first, or the one that is, one at a time."""
+
     load_barrier: bool = True
     """Nobody computes before all have read."""
 

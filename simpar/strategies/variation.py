@@ -188,7 +188,7 @@ def _computes(program: Program, setting: Setting, draws: _Draws) -> dict[int, Fa
     found = {}
     for task, op in enumerate(program.ops):
         if op.kind in ("forward", "backward") and program.resource[task] >= 0:
-            factors = draws.compute(op.worker, op.part if alone else op.worker)
+            factors = _by_run(program, task, draws.compute(op.worker, op.part if alone else op.worker))
             found[task] = whole_picoseconds(_nominal(program, task) * factors)
     return found
 
@@ -212,7 +212,7 @@ def _messages(
         r = int(program.resource[task])
         if r < 0 or not (program.message[task] >= 0 or program.resources[r].kind == "collective"):
             continue
-        factors = draws.link(op.worker)
+        factors = _by_run(program, task, draws.link(op.worker))
         if program.is_flow(task):
             stretch[task] = factors
             continue
@@ -223,8 +223,14 @@ def _messages(
             # Cut-through: the next hop lags by how much longer the bytes take on the hop before.
             bytes_s = [program.seconds[task] - _overhead_of(program, task) for task in (u, v)]
             more = max(0.0, float(bytes_s[0] - bytes_s[1]))
-            lags[edge] = np.maximum(0.0, lag - more) + more * draws.link(program.ops[u].worker)
+            factors = _by_run(program, v, draws.link(program.ops[u].worker))
+            lags[edge] = np.maximum(0.0, lag - more) + more * factors
     return durations, stretch, lags
+
+
+def _by_run(program: Program, task: int, factors: Factors) -> Factors:
+    """Return one factor a run of *task*: where slices are handed out, their iteration's for each of them."""
+    return np.repeat(factors, program.most_runs(task) // program.iterations)
 
 
 def _nominal(program: Program, task: int) -> Factors | np.float64:

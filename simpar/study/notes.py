@@ -513,6 +513,8 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
         for option in ("load_barrier", "read"):
             if option in given and not read:
                 found.append((option, "data is there at once without data.store_bandwidth"))
+        if "dispatch" in given and "dispatch" not in meta:
+            found.append(("dispatch", "fixed is the default"))
         if "parts" in given and len(meta["parts"]) == meta["workers"]:
             found.append(("parts", "one a worker is the default"))
     if "combine" in given:

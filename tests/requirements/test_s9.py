@@ -2,15 +2,19 @@
 
 import math
 from collections import defaultdict
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from plain_training import one_device
+from plain_training import in_parts, one_device
 from replay_lab import LAB, RATE
 
 import simpar
+from simpar.errors import InputError
 from simpar.result import Measured
 from simpar.result.staleness import stale_gradients
+from simpar.result.traffic import account
 from simpar.simulate import simulate
 from simpar.trace import Walk
 
@@ -226,3 +230,125 @@ def test_s9a_the_staleness_that_is_predicted_with_a_window_is_what_replay_observ
     assert len(seen) > 12
     agree("sum of staleness", sum(predicted), sum(seen))
     assert sorted(predicted) == sorted(seen)
+
+
+PARTS = 12
+
+
+def handed_out(scene, speed, parts=PARTS, layers=((1.0, 2.0, 0, 0.0),), **numbers):
+    """Return the trace of one step whose parts go to whoever is free, of a batch of *parts* in all."""
+    workers = len(speed)
+    strategy = {"hosted": {"parts": parts, "dispatch": "free"}}
+    more = {"run": {"steps": 1, "warmup": 0}, "batch": parts, **numbers}
+    return run(scene, strategy, workers=workers, speed=speed, layers=layers, **more)
+
+
+def counts(trace):
+    """Return how many parts each worker got."""
+    found = defaultdict(int)
+    for worker, *_ in rows(trace, "forward"):
+        found[worker] += 1
+    return found
+
+
+@pytest.mark.parametrize("parts", [3, 7, 12, 30, 100])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_s9f_a_device_twice_as_fast_gets_two_thirds_of_the_slices(scene, agree, parts, loaded):
+    numbers = {"data": (1.0, 1e12, 2)} if loaded else {}
+    found = counts(handed_out(scene, (1.0, 2.0), parts, bandwidth=FAST, **numbers))
+    assert sum(found.values()) == parts
+    agree("slices of the fast device", found[1], 2 * parts / 3, rel=0, abs=1)
+
+
+@pytest.mark.parametrize("speed", [(1, 1, 1), (1, 0.5), (1, 3, 0.7), (0.25, 1, 1, 2)])
+@pytest.mark.parametrize("parts", [1, 4, 5, 12])
+def test_s9f_the_slices_take_at_most_grahams_bound_longer_than_they_could(scene, agree, speed, parts):
+    """Equal slices: the best time is the parts-th smallest of i / speed. Nobody is idle while one waits.
+
+    Graham's (2 - 1/k) is of equal devices; of others, a list schedule ends no later than the time in which
+    all are busy, and one slice on the slowest more.
+    """
+    trace = handed_out(scene, speed, parts)
+    each = 3.0 * len(speed) / parts  # a batch takes 3 s, and there is one a worker
+    best = sorted(each * i / one for one in speed for i in range(1, parts + 1))[parts - 1]
+    assert best * (1 - 1e-9) <= trace.end_s.max() <= parts * each / sum(speed) + each / min(speed) + 1e-9
+    if len(set(speed)) == 1:
+        assert trace.end_s.max() <= (2 - 1 / len(speed)) * best * (1 + 1e-9)
+    spans = defaultdict(list)
+    for worker, _, _, start, end, _ in rows(trace, "forward") + rows(trace, "backward"):
+        spans[worker].append((start, end))
+    last = max(start for found in spans.values() for start, _ in found)
+    for worker in range(len(speed)) if parts >= len(speed) else ():
+        busy = sorted(spans[worker])
+        assert busy[0][0] == 0.0
+        gaps = [after - end for (_, end), (after, _) in pairwise(busy)]
+        assert max(gaps) <= 1e-9
+        assert busy[-1][1] >= last - each / min(speed)
+
+
+@pytest.mark.parametrize("sharing", ["fair", "fifo"])
+def test_s9f_the_data_of_every_slice_crosses_the_link_from_the_store(scene, agree, sharing):
+    """And each device's link carries the data of its slices: of 12, 8 go to the one twice as fast."""
+    numbers = {"data": (100.0, 1e12, 2), "bandwidth": FAST, "sharing": sharing}
+    found = Measured(handed_out(scene, (1.0, 2.0), **numbers))
+    samples = 2  # each worker's batch is 12
+    crossed = {use.name: use.bytes for use in found.uses}
+    agree("from the store, bytes", crossed["store.out"], PARTS * samples * 100.0)
+    agree("to the slow device, bytes", crossed["w0.in"], 4 * samples * 100.0)
+    agree("to the fast device, bytes", crossed["w1.in"], 8 * samples * 100.0)
+    agree("in the account, bytes", account(found.program).data_bytes, PARTS * samples * 100.0)
+
+
+def test_s9f_a_device_is_sent_a_slice_when_it_has_returned_the_one_before(scene):
+    numbers = {"layers": LAYERS, "data": (100.0, 400.0, 2), "run": {"steps": 3, "warmup": 0}}
+    trace = handed_out(scene, (1.0, 0.6, 1.7), **numbers)
+    loads, pushes = rows(trace, "load"), rows(trace, "push")
+    for worker in range(3):
+        begun = sorted(one[3] for one in loads if one[0] == worker)
+        ended = sorted(one[4] for one in pushes if one[0] == worker)
+        assert len(begun) == len(ended) > 3
+        assert all(after >= before for before, after in zip(ended[:-1], begun[1:], strict=True))
+    assert len(loads) == 3 * PARTS
+
+
+@pytest.mark.parametrize("data", [{}, {"record_bytes": "1 kB", "store_bandwidth": "1 MB/s"}])
+@pytest.mark.parametrize("parts", [3, 6, 12])
+def test_s9f_who_computes_a_slice_makes_no_difference_to_what_is_learned(agree, data, parts):
+    more = {"data": data} if data else {}
+    strategy = {"hosted": {"parts": parts, "dispatch": "free"}}
+    scenario = LAB.scenario(strategy, workers=4, cluster={"speed": [1, 2, 1, 0.5]}, **more)
+    trace = LAB.trace(scenario)
+    found = LAB.replay(trace)
+    sizes = [12 // parts] * parts
+    wanted = in_parts(LAB.model, LAB.parameters, LAB.source, LAB.STEPS, sizes, RATE)
+    for one, other in zip(found.parameters, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+    agree("samples learned from", found.samples, LAB.STEPS * 12)
+
+
+def test_s9f_slices_that_go_to_whoever_is_free_meet_a_slow_spell_better_than_planned_ones(scene, agree):
+    """Worker 0 turns out to be four times as slow as planned: of 8 parts of 0.75 s it should get few.
+
+    Planned, its 4 parts take 12 s. Sent when free, worker 1 has done 4 by the 3 s of its first; it takes one
+    more until 6 s, and worker 1 the other two.
+    """
+    ends = {}
+    for dispatch in ("fixed", "free"):
+        strategy = {"hosted": {"parts": 8, "dispatch": dispatch}}
+        numbers = {"layers": ((1.0, 2.0, 0, 0.0),), "batch": 4, "run": {"steps": 1, "warmup": 0}}
+        scenario = scene(strategy, workers=2, **numbers)
+        program = simpar.compile(scenario, "hosted")
+        slow = [task for task, op in enumerate(program.ops) if op.worker == 0 and program.seconds[task] > 0]
+        durations = {task: np.full(program.most_runs(task), 4 * program.seconds[task]) for task in slow}
+        ends[dispatch] = float(simulate(replace(program, durations=durations)).end_s.max())
+    agree("planned, s", ends["fixed"], 4 * 4 * 0.75)
+    agree("sent when free, s", ends["free"], 6.0)
+
+
+def test_s9f_parts_of_different_size_and_reads_in_turn_are_refused(scene):
+    with pytest.raises(InputError, match="do not make 5 equal parts, as dispatch: free takes them; write 4,"):
+        run(scene, {"hosted": {"parts": 5, "dispatch": "free"}}, workers=4)
+    with pytest.raises(InputError, match="so that nobody waits for all to have read; remove it"):
+        scene({"hosted": {"dispatch": "free", "load_barrier": True}})
+    with pytest.raises(InputError, match="the store has no order to keep"):
+        scene({"hosted": {"dispatch": "free", "read": "serial"}})
