@@ -301,6 +301,10 @@ def _compute(found: Explanation, kind: str) -> str:
         return f"{len(workload.layers)} layers, each {launched}{longer}"
     # Every device of an ensemble takes the samples of all.
     samples = workload.batch * (found.row.workers if found.row.kind == "ensemble" else 1)
+    if found.row.kind == "hosted" and found.row.measured is not None:
+        program = found.row.measured.program
+        done = [program.ops[one.task] for one in found.path if one.cause == "compute"]
+        samples = sum(program.meta["parts"][max(0, op.part)] for op in done if op.kind == kind)
     return (
         f"{spell(flops, 'flops', digits=3)} x {samples} {workload.unit} / "
         f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"
