@@ -83,6 +83,8 @@ class Plan:
         """Whether workers keep what layers read, and compute these once more on the way back."""
         self.parts = [0, *accumulate(self.meta.get("parts", ()))]
         """Where the parts of an iteration's samples begin; just 0 where there are none."""
+        self.pull_every = int(self.meta.get("pull_every", 1))
+        """Pushes of a worker for each of its pulls; in between it trains its own copy of the parameters."""
         self.window = int(self.meta.get("window", 1))
         """Iterations of a worker that may be on their way at once."""
         self.served = any(op.kind in HOLDING for op in program.ops)
@@ -115,6 +117,22 @@ class Plan:
         if op.part >= 0 and len(self.parts) > 1:
             return base + self.parts[op.part], self.parts[op.part + 1] - self.parts[op.part]
         return base + op.worker * self.batch, self.batch
+
+    def pushed(self, worker: int, turn: int) -> range | None:
+        """Return the parts of an iteration whose gradients push *turn* of *worker* has; None for all."""
+        if self.pull_every == 1:
+            return None
+        each = int(self.meta.get("push_every", 1))
+        first = (worker * self.pull_every + (turn if turn >= 0 else self.pull_every - 1)) * each
+        return range(first, first + each)
+
+    def before_pull(self, op: Op) -> range | None:
+        """Return the parts of the push that *op*, a pass backward, completes; None if a pull follows."""
+        if self.pull_every == 1:
+            return None
+        each = int(self.meta.get("push_every", 1))
+        turn, left = divmod(op.part + 1 - op.worker * self.pull_every * each, each)
+        return self.pushed(op.worker, turn - 1) if not left and turn < self.pull_every else None
 
     def samples_of(self, worker: int) -> int:
         """Return how many samples of an iteration are *worker*'s."""

@@ -274,8 +274,10 @@ class _Replay:
         if later:  # another link on the way of the same message
             return later[0]
         if op.kind == "push":
-            part = op.part if task in program.lane_of else None
-            return self.workers[op.worker].push((op.server, op.key), iteration, tokens, part)
+            parts: Sequence[int] | None = self.plan.pushed(op.worker, op.step)
+            if task in program.lane_of:
+                parts = [op.part]
+            return self.workers[op.worker].push((op.server, op.key), iteration, tokens, parts)
         if op.kind == "merge":
             return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
         if op.kind in ("pull", "hand"):
@@ -337,7 +339,11 @@ class _Replay:
                 self._note(task, loss)
             return cut
         if op.kind == "backward":
-            return self.workers[op.worker].backward(op, iteration, held)
+            cut = self.workers[op.worker].backward(op, iteration, held)
+            alone = self.plan.before_pull(op)
+            if alone:
+                self.workers[op.worker].train_alone(op, iteration, alone)
+            return cut
         if op.kind == "apply":
             return self._apply(task, iteration, held)
         if op.kind == "publish":

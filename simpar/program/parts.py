@@ -74,7 +74,8 @@ class Op(NamedTuple):
     """Slice of the work: microbatch, bucket."""
 
     step: int = -1
-    """Step of a collective."""
+    """Step of a collective. Of a push that is not the last of its iteration, and of what a server does with
+    it, its turn there."""
 
 
 @dataclass(frozen=True, slots=True)

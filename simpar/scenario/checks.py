@@ -263,6 +263,13 @@ def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: R
         if workers is not None and _count(backups) and report.clean(path) and backups >= workers:
             said = f"{backups} of {workers} workers are backups, so that a step waits for nobody"
             report.add(path, said, f"write at most {workers - 1}")
+    pulls: Any = options.get("pull_every")
+    if kind in ("ps-sync", "ps-ssp") and _count(pulls) and pulls > 1:
+        said = {
+            "ps-sync": "a step of ps-sync trains on what all have pushed, which nobody has before the pull",
+            "ps-ssp": "the replies of ps-ssp are what holds a worker back, and each of them is a pull",
+        }[kind]
+        report.add((*here, "pull_every"), said, f"write 'push_every: {pulls}', or take ps-async", key=True)
     if kind != "ps-async":
         return
     trigger, path = options.get("trigger"), (*here, "trigger")

@@ -7,7 +7,6 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
     "data": ("split", "slice_len", "num_slices"),
     "cluster": ("profile",),
     "ps-sync": (
-        "pull_every",
         "compression",
         "payload",
         "update",

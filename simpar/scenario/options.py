@@ -83,6 +83,9 @@ class PsOptions(Options):
     push_every: Annotated[int, Whole(1, 10_000)] = 1
     """Batches whose gradients a worker adds up before it pushes and pulls once."""
 
+    pull_every: Annotated[int, Whole(1, 10_000)] = 1
+    """Pushes of a worker before it pulls once; in between it trains on its own copy. Of ps-async only."""
+
     window: Annotated[int, Whole(1, 10_000)] = 1
     """Iterations of a worker on their way at once; with 1 it waits for the replies before it goes on."""
 

@@ -50,7 +50,7 @@ def build(setting: Setting) -> Program:
     awaited = len(servers.pushers) - backups
     updates: list[int] = []
 
-    def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
+    def apply(key: Key, pushes: Sequence[int], turn: int) -> Sequence[int]:
         added = servers.added(key, pushes)
         if backups:
             op = Op("gather", server=key.server, key=key.index)

@@ -5,6 +5,7 @@ A setting that changed no number is said here, and so is what makes a row differ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from simpar.hardware import Cluster, load_instances
@@ -106,9 +107,10 @@ def _of_few(setting: Setting, measured: Measured, name: str) -> list[str]:
 def _of_flow_control(measured: Measured, name: str) -> list[str]:
     """Return what of a strategy's flow control makes its steps other than those that it is compared with."""
     meta, said = measured.program.meta, []
-    if "push_every" in meta:
-        batches = f"{meta['push_every']} batches of every worker"
-        said.append(f"a step of {name} has {batches} (push_every): compare samples per second")
+    several = [option for option in ("push_every", "pull_every") if option in meta]
+    if several:
+        batches = f"{math.prod(meta[option] for option in several)} batches of every worker"
+        said.append(f"a step of {name} has {batches} ({', '.join(several)}): compare samples per second")
     if "window" in meta and not measured.is_async:
         old = f"{meta['window'] - 1} update{'s' if meta['window'] > 2 else ''} old"
         why = f"its window of {meta['window']} lets workers go on before the replies are there"

@@ -352,3 +352,104 @@ def test_s9f_parts_of_different_size_and_reads_in_turn_are_refused(scene):
         scene({"hosted": {"dispatch": "free", "load_barrier": True}})
     with pytest.raises(InputError, match="the store has no order to keep"):
         scene({"hosted": {"dispatch": "free", "read": "serial"}})
+
+
+# -- pulling less often than pushing ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pull_every", [1, 2, 5])
+@pytest.mark.parametrize("options", [{}, {"overlap": True, "servers": 2}, {"push_every": 3}])
+def test_s9b_a_worker_pulls_once_for_so_many_pushes(scene, agree, pull_every, options):
+    strategy = {"ps-async": {"pull_every": pull_every} | options}
+    trace = run(scene, strategy, layers=LAYERS * 2)
+    pushes, pulls, slices = rows(trace, "push"), rows(trace, "pull"), rows(trace, "forward")
+    keys = len({(op.server, op.key) for op in trace.program.ops if op.kind == "pull"})
+    groups = 2 if options.get("overlap") else 1
+    for worker in range(3):
+        pushed, pulled, computed = (sum(one[0] == worker for one in all_) for all_ in (pushes, pulls, slices))
+        agree("pushes a pull", pushed / pulled, pull_every)
+        agree("slices a push", (computed / groups) / (pushed / keys), options.get("push_every", 1))
+
+
+@pytest.mark.parametrize("pull_every", [2, 3, 8])
+def test_s9b_bytes_pulled_fall_and_bytes_pushed_do_not(scene, measure, agree, pull_every):
+    """Of n bytes of parameters, a batch pushes n and pulls n / pull_every."""
+    found = measure(scene({"ps-async": {"pull_every": pull_every}}, workers=2, run={"steps": 8}))
+    parameters = account(found.program).parameters_bytes
+    samples = found.program.meta["samples"]
+    agree("samples of a step", samples, 2 * pull_every)
+    agree("bytes a sample", parameters / samples, N * (1 + 1 / pull_every))
+
+
+@pytest.mark.parametrize("pull_every", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 3, 6])
+def test_s9b_who_pulls_less_often_is_staler(scene, measure, agree, pull_every, workers):
+    """W (n + 1) / 2 - 1, where communication takes no time; of the pushes before a pull, n W - 1."""
+    strategy = {"ps-async": {"pull_every": pull_every}}
+    numbers = {"workers": workers, "layers": LAYERS, "bandwidth": FAST, "variation": UNEVEN}
+    found = measure(scene(strategy, run={"steps": 250, "warmup": 5}, **numbers))
+    agree("staleness", found.staleness.mean, workers * (pull_every + 1) / 2 - 1, rel=0.03, abs=1e-9)
+    ops, task = found.program.ops, found.trace.task
+    last = [stale for row, _, stale in found.stale_gradients() if ops[int(task[row])].step < 0]
+    agree("of the last before a pull", sum(last) / len(last), pull_every * workers - 1, rel=0.03, abs=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"servers": 2, "overlap": True}])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_s9b_between_pulls_a_worker_trains_its_own_copy(agree, workers, options):
+    """In the order of the servers' updates, which are all of a kind: each key for itself."""
+    n, batch = 3, LAB.BATCH
+    strategy = {"ps-async": {"pull_every": n}}
+    trace = LAB.trace(LAB.scenario(strategy, workers=workers, cluster={"speed": [1, 0.6, 0.8][:workers]}))
+    found = LAB.replay(trace)
+    program, server = trace.program, list(LAB.parameters)
+    local = {worker: list(LAB.parameters) for worker in range(workers)}
+    applies = [
+        (end, task, iteration)
+        for task, iteration, end in zip(
+            trace.task.tolist(), trace.iteration.tolist(), trace.end_s.tolist(), strict=True
+        )
+        if program.ops[task].kind == "apply"
+    ]
+    for _, task, iteration in sorted(applies):
+        op = program.ops[task]
+        turn = op.step if op.step >= 0 else n - 1
+        first = iteration * workers * n * batch + (op.worker * n + turn) * batch
+        gradients = LAB.model.gradient(local[op.worker], *LAB.source(first, batch))[1]
+        server = [p - RATE * (g / batch) for p, g in zip(server, gradients, strict=True)]
+        own = [p - RATE * (g / batch) for p, g in zip(local[op.worker], gradients, strict=True)]
+        local[op.worker] = server if op.step < 0 else own
+    for one, other in zip(found.parameters, server, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-14)
+    if options:  # cut into slices, a worker that is alone learns the same
+        cut = LAB.scenario({"ps-async": {"pull_every": n} | options}, workers=1)
+        alone = LAB.replay(LAB.trace(cut))
+        steps = int(alone.samples) // batch
+        wanted, _ = one_device(LAB.model, LAB.parameters, LAB.source, steps, batch, RATE)
+        for one, other in zip(alone.parameters, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"push_every": 2}, {"servers": 3, "overlap": True}])
+def test_s9b_the_staleness_that_is_predicted_between_pulls_is_what_replay_observes(agree, options):
+    strategy = {"ps-async": {"pull_every": 3} | options}
+    trace = LAB.trace(LAB.scenario(strategy, workers=3, steps=6, cluster={"speed": [1, 0.6, 0.8]}))
+    seen = [one.staleness for one in LAB.replay(trace).gradients if one.iteration >= 1]
+    predicted = [stale for _, _, stale in stale_gradients(trace, Measured(trace).applied, Walk(trace))]
+    assert len(seen) > 50
+    assert sorted(predicted) == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ({"ps-sync": {"pull_every": 2}}, "nobody has before the pull; write 'push_every: 2'"),
+        ({"ps-ssp": {"pull_every": 2}}, "each of them is a pull; write 'push_every: 2'"),
+        ({"ps-async": {"pull_every": 2, "window": 2}}, "write 1, or window: 1"),
+        ({"ps-async": {"pull_every": 2, "softsync": 1}}, "write 1, or remove 'softsync'"),
+        ({"ps-async": {"pull_every": 2, "trigger": {"count": 2}}}, "write 1, or remove 'trigger'"),
+    ],
+)
+def test_s9b_pulling_less_often_is_refused_where_replies_are_waited_for(scene, strategy, said):
+    with pytest.raises(InputError, match=said):
+        run(scene, strategy)
