@@ -192,6 +192,13 @@ class Program:
             strict=True,
         )
 
+    @property
+    def only_reference(self) -> str:
+        """What of the program the compiled engine does not know; '' where it can run it."""
+        if self.dispatches:
+            return "slices that go to whoever is free"
+        return "joins that cancel what is late" if self.cancels else ""
+
     @cached_property
     def batch_of_update(self) -> dict[int, int]:
         """The batch node that each update task belongs to."""

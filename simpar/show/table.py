@@ -280,6 +280,9 @@ def _arithmetic(found: Explanation, kind: str, seconds: float) -> str:
             return f"{each} through {named.name} at {spell_bytes(named.bytes_per_s)}"
     if crossing:
         sent = [float(program.bytes[task]) for task in on_path if program.bytes[task]]
+        if program.dispatches:  # a device has several slices in a step, which are instances of one task
+            several = {(one.task, one.iteration) for one in found.path if one.task in on_path}
+            sent = [float(program.bytes[task]) for task, _ in sorted(several) if program.bytes[task]]
         return f"{len(sent)} message{'' if len(sent) == 1 else 's'} on the path, {spell(sum(sent), 'size')}"
     if kind in ("forward", "backward"):
         return "; ".join(said for said in (_compute(found, kind), _slowed(found, kind)) if said)

@@ -60,7 +60,7 @@ def simulate(
     kept = program.iterations if keep is None else min(max(0, keep), program.iterations)
     _check_size(program, kept)
     program.require_valid()
-    unknown = _unknown_to_compiled(program)
+    unknown = program.only_reference
     if unknown and engine == "compiled":
         raise EngineError(f"{program.name}: {CANNOT.format(unknown)}; write engine: auto or reference")
     if engine == "reference" or unknown:
@@ -69,13 +69,6 @@ def simulate(
         trace = CompiledEngine(program, progress, keep=kept).run()
     why = CANNOT.format(unknown) if unknown else FASTEST
     return replace(trace, engine_why=why if engine == "auto" else ASKED)
-
-
-def _unknown_to_compiled(program: Program) -> str:
-    """Return what of *program* only the reference knows; '' where the compiled engine can run it."""
-    if program.dispatches:
-        return "slices that go to whoever is free"
-    return "joins that cancel what is late" if program.cancels else ""
 
 
 def _check_size(program: Program, kept: int) -> None:

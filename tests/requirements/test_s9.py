@@ -345,6 +345,13 @@ def test_s9f_slices_that_go_to_whoever_is_free_meet_a_slow_spell_better_than_pla
     agree("sent when free, s", ends["free"], 6.0)
 
 
+def test_s9f_the_compiled_engine_is_refused_where_it_is_asked_for(scene):
+    scenario = scene({"hosted": {"parts": 2, "dispatch": "free"}}, run={"engine": "compiled"})
+    with pytest.raises(InputError, match="the compiled engine does not know slices that go to"):
+        simpar.compare(scenario)
+    assert simpar.compare(scene({"hosted": {"parts": 2, "dispatch": "free"}})).engine == "reference"
+
+
 def test_s9f_parts_of_different_size_and_reads_in_turn_are_refused(scene):
     with pytest.raises(InputError, match="do not make 5 equal parts, as dispatch: free takes them; write 4,"):
         run(scene, {"hosted": {"parts": 5, "dispatch": "free"}}, workers=4)
