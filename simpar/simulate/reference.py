@@ -1,13 +1,14 @@
 """The reference engine: a program as SimPy processes.
 
 This is the readable statement of what :mod:`simpar.program` means, and the oracle for every faster
-engine. A task instance is a generator of SimPy events; a resource is a :class:`Station`, because
+engine. A task instance is a generator of SimPy events; a resource is a *station*, because
 ``simpy.Resource`` serves in the order of requests and cannot keep the order rule: among instances
 ready at one time, the lower rank goes first, whoever happened to ask first.
+:mod:`simpar.simulate.stations` has both.
 
 How an instant is kept in order. SimPy's own priorities, 0 and 1, are those of everything that only settles:
 ends, lags, tokens, tasks without time. What has to wait until all that has happened is put on an
-:class:`Agenda`, and done in this order:
+*agenda*, and done in this order:
 
 =================  ==========================================================================
 rank               one grant, to the head of a station's queue, the turn of a batch or dispatch node,
@@ -22,18 +23,15 @@ there before :meth:`ReferenceEngine.run` runs among the tasks.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import simpy
-from simpy.events import NORMAL, Event, Timeout
+from simpy.events import Event, Timeout
 
 from simpar.errors import EngineError
 from simpar.program import NODE_BATCH, NODE_DISPATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
@@ -41,13 +39,8 @@ from simpar.program.collecting import uncollected
 from simpar.simulate.network import FairNetwork
 from simpar.simulate.nodes import Dispatching, Gathering, log
 from simpar.simulate.rings import of_template
+from simpar.simulate.stations import BY_PRIORITY, Agenda, Instance, Station, StoppedError, happen
 from simpar.trace import Totals, Trace
-
-SETTLED = NORMAL + 1
-"""Priority, among SimPy's events of one time, of what comes when all others have happened."""
-
-BY_PRIORITY = 2**40
-"""Place on the agenda of grants by priority, after those to any rank."""
 
 SHARE = BY_PRIORITY + 1
 """Place of the network's sharing of its links."""
@@ -64,126 +57,12 @@ _Edge = tuple[int, int, float, list[float] | None]  # (target, distance, lag, la
 _Reached = tuple[int, int, int]  # (task, iteration, sender of the token)
 
 
-class Agenda:
-    """What is to be done in this instant once it has settled, in order, settling again after each."""
-
-    def __init__(self, env: simpy.Environment) -> None:
-        self._env = env
-        self._todo: list[tuple[int, int, Callable[[Any], None], Any]] = []
-        self._number = itertools.count()
-        self._is_due = False
-
-    def add(self, place: int, call: Callable[[Any], None], argument: Any = None) -> None:
-        """Call ``call(argument)``, after all that has a smaller *place* or has the same one already."""
-        heapq.heappush(self._todo, (place, next(self._number), call, argument))
-        if not self._is_due:
-            self._plan()
-
-    def _plan(self) -> None:
-        self._is_due = True
-        settled = Event(self._env)
-        settled._ok, settled._value = True, None
-        settled.callbacks.append(self._go_on)
-        self._env.schedule(settled, priority=SETTLED)  # type: ignore[arg-type]  # SimPy names 0 and 1 only
-
-    def _go_on(self, _: Event) -> None:
-        env, todo, now = self._env, self._todo, self._env.now
-        while True:
-            call, argument = heapq.heappop(todo)[2:]
-            call(argument)
-            if not todo:
-                self._is_due = False
-                return
-            if env.peek() <= now:  # something settles before the next: SimPy comes back here
-                self._plan()
-                return
-
-
-def _happen(event: Event) -> None:
-    """Let *event* happen here and now, not after whatever else is due in this instant."""
-    event._ok, event._value = True, None
-    waiting, event.callbacks = event.callbacks, None  # type: ignore[assignment]  # as SimPy marks the past
-    for call in waiting:
-        call(event)
-
-
-class _StoppedError(Exception):
-    """Thrown into an instance that a join cancels."""
-
-
-class _Instance:
-    """A task instance under way: what SimPy's own process does, without an event at its begin and its end."""
-
-    __slots__ = ("_steps",)
-
-    def __init__(self, steps: Generator[Event, None, None]) -> None:
-        self._steps = steps
-        self._go_on()
-
-    def stop(self) -> None:
-        """End it here and now, where it holds or waits for its resource."""
-        with suppress(StopIteration):
-            self._steps.throw(_StoppedError())
-
-    def _go_on(self, _: Event | None = None) -> None:
-        for event in self._steps:
-            event.callbacks.append(self._go_on)
-            return
-
-
 def _totals(trace: Trace) -> Totals:
     """Return what *trace*, of all instances, comes to."""
     on = trace.resource >= 0
     seconds = (trace.free_s - trace.start_s)[on]
     busy = np.bincount(trace.resource[on], weights=seconds, minlength=len(trace.program.resources))
     return Totals(len(trace), float(trace.end_s.max(initial=0.0)), busy.astype(np.float64))
-
-
-class Station:
-    """One resource: a queue in (ready, rank, iteration) order and ``capacity`` places.
-
-    A priority resource puts the task's priority first.
-    """
-
-    def __init__(self, env: simpy.Environment, agenda: Agenda, capacity: int, by_priority: bool) -> None:
-        self._env, self._agenda, self._free, self._by_priority = env, agenda, capacity, by_priority
-        self._queue: list[tuple[int, float, int, int, Event]] = []
-
-    def request(self, task: int, iteration: int, priority: int) -> Event:
-        """Return an event that happens when the instance is granted a place."""
-        granted = Event(self._env)
-        first = priority if self._by_priority else 0
-        heapq.heappush(self._queue, (first, self._env.now, task, iteration, granted))
-        self._offer()
-        return granted
-
-    def withdraw(self, granted: Event) -> None:
-        """Take the instance that waits for *granted* out of the queue."""
-        self._queue = [waiting for waiting in self._queue if waiting[4] is not granted]
-        heapq.heapify(self._queue)
-        if self._queue:
-            self._offer()
-
-    def release(self) -> None:
-        """Give a place back."""
-        self._free += 1
-        if self._queue:
-            self._offer()
-
-    def _offer(self) -> None:
-        """Arrange for the head to be granted, where there is a place, once this instant has settled."""
-        if self._free:
-            rank = self._queue[0][2]
-            # Priorities are compared when all that is ready is there, so their grants come after the others'.
-            self._agenda.add(BY_PRIORITY if self._by_priority else rank, self._grant, rank)
-
-    def _grant(self, rank: int) -> None:
-        # Another instance may have come to the head since; its own offer is on the way then.
-        if self._free and self._queue and (self._by_priority or self._queue[0][2] == rank):
-            self._free -= 1
-            _happen(heapq.heappop(self._queue)[4])
-            if self._queue:
-                self._offer()
 
 
 class ReferenceEngine:
@@ -243,7 +122,7 @@ class ReferenceEngine:
         self._runs = [program.most_runs(task) for task in range(tasks)]
         self._join_of = {task: join for join, feeders in program.feeders.items() for task in feeders}
         self._stopping: set[tuple[int, int]] = set()  # joins, by iteration, that have stopped their feeders
-        self._running: dict[tuple[int, int], _Instance] = {}  # feeders under way
+        self._running: dict[tuple[int, int], Instance] = {}  # feeders under way
         self._cancelled: dict[tuple[int, int], float] = {}  # the share of its work that each had done
         self._arrived: dict[tuple[int, int], list[tuple[float, int]]] = {}  # by join: (time, sender)
         self._under_way = 0  # instances that have not ended, tokens that have not arrived
@@ -321,7 +200,7 @@ class ReferenceEngine:
             stopped = bool(self._join_of) and (self._join_of.get(task, -1), iteration) in self._stopping
             if self._resource[task] >= 0 and not stopped:
                 self._under_way += 1
-                instance = _Instance(self._instance(task, iteration))
+                instance = Instance(self._instance(task, iteration))
                 if task in self._join_of:
                     self._running[task, iteration] = instance
             else:
@@ -431,7 +310,7 @@ class ReferenceEngine:
                 by_iteration = self._durations.get(task)
                 yield Timeout(env, self._seconds[task] if by_iteration is None else by_iteration[iteration])
             station.release()
-        except _StoppedError:
+        except StoppedError:
             if start < 0.0:
                 start = env.now
                 station.withdraw(granted)
@@ -502,7 +381,7 @@ class ReferenceEngine:
         if event.value != self._promise:
             return  # the rates have changed since
         for channel in self._network.complete():
-            _happen(self._arrival.pop(channel))
+            happen(self._arrival.pop(channel))
         self._share()
 
     # -- the run ---------------------------------------------------------------------------------
