@@ -352,6 +352,14 @@ def test_s9f_the_compiled_engine_is_refused_where_it_is_asked_for(scene):
     assert simpar.compare(scene({"hosted": {"parts": 2, "dispatch": "free"}})).engine == "reference"
 
 
+def test_s9f_what_the_reference_engine_alone_can_run_has_its_limit(scene):
+    """Of 100,000 steps of 64 parts each; the compiled engine would take them."""
+    numbers = {"workers": 4, "batch": 16, "run": {"steps": 100_000}}
+    simpar.compile(scene({"hosted": {"parts": 64}}, **numbers), "hosted")
+    with pytest.raises(InputError, match="too many to simulate; at most 5,000,000"):
+        simpar.compile(scene({"hosted": {"parts": 64, "dispatch": "free"}}, **numbers), "hosted")
+
+
 def test_s9f_parts_of_different_size_and_reads_in_turn_are_refused(scene):
     with pytest.raises(InputError, match="do not make 5 equal parts, as dispatch: free takes them; write 4,"):
         run(scene, {"hosted": {"parts": 5, "dispatch": "free"}}, workers=4)
