@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -42,15 +42,20 @@ SERVER_OPS = frozenset({"add", "apply", "predict"})
 
 @dataclass(frozen=True, eq=False)
 class NodeLog:
-    """What joins and batches did: whom an update served, who came too late. All columns are int32."""
+    """What nodes did: whom an update served, where a slice went, who came too late. Columns are int32."""
 
     members: NDArray[np.int32]
     """(update task, its number, sender task, its iteration): a row a token, [:, 4], by update and number
-    and then in the order in which the tokens came."""
+    and then in the order in which the tokens came. Of slices that were handed out, the first task of the lane
+    stands for the update."""
     flushed: NDArray[np.int32]
     """(update task, its number) of the batches that were closed short, as nothing more could come: [:, 2]."""
     dropped: NDArray[np.int32]
     """(join, iteration, sender task) of each token that came after the k-th: [:, 3]."""
+    cancelled: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 2), dtype=np.int32))
+    """(task, iteration) of what a join stopped, [:, 2], ascending."""
+    done_frac: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Share of the work of each of them that was done: float64[:]."""
 
     @cached_property
     def update_of(self) -> dict[tuple[int, int], list[tuple[int, int]]]:
@@ -67,6 +72,11 @@ class NodeLog:
         for update, number, sender, iteration in self.members.tolist():
             found.setdefault((update, number), []).append((sender, iteration))
         return found
+
+    @cached_property
+    def stopped(self) -> frozenset[tuple[int, int]]:
+        """The (task, iteration) of what a join stopped."""
+        return frozenset((task, iteration) for task, iteration in self.cancelled.tolist())
 
     @cached_property
     def short(self) -> frozenset[tuple[int, int]]:
@@ -135,6 +145,8 @@ class Trace:
         if self.nodes is not None:
             for nodes in (self.nodes.members, self.nodes.flushed, self.nodes.dropped):
                 h.update(np.ascontiguousarray(nodes, dtype="<i4").tobytes())
+            h.update(np.ascontiguousarray(self.nodes.cancelled, dtype="<i4").tobytes())
+            h.update(np.ascontiguousarray(self.nodes.done_frac, dtype="<f8").tobytes())
         return h.hexdigest()
 
     @cached_property
@@ -184,8 +196,36 @@ class Trace:
     def free_s(self) -> NDArray[np.float64]:
         """When each instance gave its resource back: float64[rows]. On a channel that is the last byte."""
         program = self.program
-        latency = np.where(program.are_flows, program.latency, 0.0)
-        return np.maximum(self.start_s, self.end_s - latency[self.task])
+        latency = np.where(program.are_flows, program.latency, 0.0)[self.task]
+        if self.nodes is not None and len(self.nodes.cancelled):
+            latency[self.stopped_rows] = 0.0
+        return np.maximum(self.start_s, self.end_s - latency)
+
+    @cached_property
+    def iteration_within(self) -> NDArray[np.int32]:
+        """The iteration of the program that each row belongs to: int32[rows].
+
+        That is its own, or where a slice was handed out, that of the slice.
+        """
+        lanes = self.program.lane_of
+        if self.nodes is None or not lanes:
+            return self.iteration
+        own = {
+            (lanes[first][0], number): iteration
+            for first, number, _, iteration in self.nodes.members.tolist()
+            if first in lanes
+        }
+        found = self.iteration.copy()
+        for row in self.rows_of(sorted(lanes)).tolist():
+            found[row] = own[lanes[int(self.task[row])][0], int(self.iteration[row])]
+        return found
+
+    @cached_property
+    def stopped_rows(self) -> NDArray[np.int64]:
+        """Rows of what joins have stopped, in the order of ``nodes.cancelled``."""
+        if self.nodes is None:
+            return np.empty(0, dtype=np.int64)
+        return np.array([self.row(task, m) for task, m in self.nodes.cancelled.tolist()], dtype=np.int64)
 
     @cached_property
     def before_on_resource(self) -> NDArray[np.int64]:
@@ -279,6 +319,18 @@ class Walk:
         )
         self.exits = frozenset(task for ring in program.rings for task in ring.exits)
         self._ring_origins: dict[tuple[int, int], Origins] = {}
+        self._dropped = frozenset(map(tuple, trace.nodes.dropped.tolist())) if trace.nodes else frozenset()
+        self._first_of_lane = {
+            lane[0]: (node, lane[-1])
+            for node, dispatch in program.dispatches.items()
+            for lane in dispatch.lanes
+        }
+        self._sent_on = {
+            reply: (node, sender)
+            for node, dispatch in program.dispatches.items()
+            for sender, reply in zip(dispatch.senders, dispatch.replies, strict=True)
+            if reply >= 0
+        }
         self._answered = {
             reply: (batch, sender)
             for batch in program.batches.values()
@@ -319,8 +371,14 @@ class Walk:
         task, iteration = tasks[row], iterations[row]
         if task in program.batch_of_update:
             return self._closing(task, iteration, row)
+        if task in self._first_of_lane:
+            return self._dispatched(task, iteration)
         if task in program.joins:
-            tokens = sorted((came[0], tasks[came[1]], came) for came in self._tokens(task, iteration))
+            tokens = sorted(
+                (came[0], tasks[came[1]], came)
+                for came in self._tokens(task, iteration)
+                if (task, iteration, tasks[came[1]]) not in self._dropped
+            )
             return Token(*tokens[min(len(tokens), program.joins[task]) - 1][2][1:]) if tokens else None
         latest, found = -1.0, None
         for came in self._tokens(task, iteration):
@@ -330,7 +388,46 @@ class Walk:
             answer = self._answer(task, iteration)
             if answer is not None and self.end_s[answer.row] + answer.lag > latest:
                 return answer
+        if task in self._sent_on:
+            through = self._through(task, iteration)
+            if self.end_s[through.row] > latest:
+                return through
         return Token(*found[1:]) if found is not None else None
+
+    def _dispatched(self, first: int, number: int) -> Token | None:
+        """Return what slice *number* waited for where it went: to be there, or for the slice before it."""
+        if self.trace.nodes is None:
+            return None
+        node, last = self._first_of_lane[first]
+        ((sender, iteration),) = self.trace.nodes.members_of[first, number]
+        lag, edge = next((lag, edge) for source, _, lag, _, edge in self._into[node] if source == sender)
+        if edge in self.program.lags:
+            lag = float(self.program.lags[edge][iteration])
+        here = Token(self._row(sender, iteration), False, lag)
+        before = self._slice_before.get((first, number))
+        if before is None:
+            return here
+        freed = self._row(last, before)
+        return Token(freed, False, 0.0) if self.end_s[freed] > self.end_s[here.row] + lag else here
+
+    @cached_property
+    def _slice_before(self) -> dict[tuple[int, int], int]:
+        """By the first task of a lane and the number of a slice, the slice that went there before."""
+        found: dict[tuple[int, int], int] = {}
+        latest: dict[int, int] = {}
+        for first, number, _, _ in self.trace.nodes.members.tolist() if self.trace.nodes else ():
+            if first in latest:
+                found[first, number] = latest[first]
+            latest[first] = number
+        return found
+
+    def _through(self, reply: int, iteration: int) -> Token:
+        """Return the end of the slice that *reply* answers."""
+        node, sender = self._sent_on[reply]
+        assert self.trace.nodes is not None, "a run with a dispatch node says what it did"
+        lanes = {lane[0]: lane[-1] for lane in self.program.dispatches[node].lanes}
+        first, number = next(one for one in self.trace.nodes.update_of[sender, iteration] if one[0] in lanes)
+        return Token(self._row(lanes[first], number), False, 0.0)
 
     def _tokens(self, task: int, iteration: int) -> Iterator[tuple[float, int, bool, float]]:
         """Yield when each token over an edge came, and what a :class:`Token` says of it."""

@@ -23,10 +23,14 @@ class Homes:
         """Look at the ops.
 
         Raises:
-            ProgramError: a collective is one task, or a ring stands for its messages.
+            ProgramError: a collective is one task, a ring stands for its messages, slices are handed out,
+                or late workers stopped.
         """
         if program.rings or (program.node == NODE_RING).any():
             raise ProgramError(f"{program.name} has rings that are not written out; take its expanded()")
+        if program.dispatches or program.cancels:
+            what = "hands out slices to whoever is free" if program.dispatches else "stops who is late"
+            raise ProgramError(f"{program.name} {what}, which processes cannot do yet; it can be replayed")
         for op in program.ops:
             if op.kind == "all_reduce":
                 raise ProgramError(

@@ -20,7 +20,7 @@ from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 from simpar.errors import EngineError
-from simpar.program import NODE_BATCH, NODE_JOIN
+from simpar.program import NODE_BATCH, NODE_DISPATCH, NODE_JOIN
 from simpar.trace import Trace
 
 
@@ -64,7 +64,7 @@ class Order:
         self._out: list[list[tuple[int, int, bool]]] = [[] for _ in range(self._tasks)]
         into: list[list[int]] = [[] for _ in range(self._tasks)]
         for source, target, distance, _, at_start in program.edges():
-            if program.node[target] != NODE_BATCH:
+            if program.node[target] not in (NODE_BATCH, NODE_DISPATCH):
                 self._out[source].append((target, distance, at_start))
                 into[target].append(distance)
         for ring in program.rings:  # every chunk that leaves a lane in the last round has been through all
@@ -84,7 +84,7 @@ class Order:
     def _index_nodes(self) -> None:
         """Index who came too late to joins, and which updates and replies wait for whom."""
         program, nodes = self.program, self.trace.nodes
-        if (program.joins or program.batches) and nodes is None:
+        if (program.joins or program.batches or program.dispatches) and nodes is None:
             raise EngineError(f"the trace of {program.name} does not say what its joins and batches did")
         self._awaited: dict[int, int] = {}  # tokens of updates and replies, beside those over edges
         self._served: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -97,6 +97,9 @@ class Order:
             self._late[join, iteration] = self._late.get((join, iteration), 0) + 1
         self._served = nodes.update_of
         for (update, number), members in nodes.members_of.items():
+            if update in program.lane_of:
+                self._index_slice(update, number, *members[0])
+                continue
             batch = program.batches[program.batch_of_update[update]]
             reply_of = dict(zip(batch.senders, batch.replies, strict=True))
             self._awaited[number * self._tasks + update] = len(members)
@@ -111,6 +114,16 @@ class Order:
                     self._before[iteration * self._tasks + reply] = (update, number)
                 giver = (sender, iteration) if place < early else (update, number)
                 self._answers.setdefault(giver, []).append((reply, iteration))
+
+    def _index_slice(self, first: int, number: int, sender: int, iteration: int) -> None:
+        """Index where a slice went that was handed out, and who is answered when it is through."""
+        node, lane = self.program.lane_of[first]
+        dispatch = self.program.dispatches[node]
+        self._awaited[number * self._tasks + first] = 1
+        reply = dispatch.replies[dispatch.senders.index(sender)]
+        if reply >= 0:
+            self._awaited[iteration * self._tasks + reply] = 1
+            self._answers.setdefault((dispatch.lanes[lane][-1], number), []).append((reply, iteration))
 
     # -- going through -----------------------------------------------------------------------------
 
@@ -143,7 +156,7 @@ class Order:
         """Yield the instances that wait for nothing."""
         program = self.program
         for task, distances in enumerate(self._distances):
-            if program.node[task] == NODE_BATCH or task in program.batch_of_update:
+            if program.node[task] in (NODE_BATCH, NODE_DISPATCH) or task in program.numbered:
                 continue
             for iteration in range(program.iterations):
                 if self._needs(task, iteration) == 0:
@@ -193,7 +206,7 @@ class Order:
             self._bring(reply, of, task, iteration, load)
 
     def _bring(self, target: int, iteration: int, source: int, of: int, load: Any) -> None:
-        if target not in self.program.batch_of_update and iteration >= self.program.iterations:
+        if iteration >= self.program.iterations and target not in self.program.numbered:
             return
         key = iteration * self._tasks + target
         if load is not None:

@@ -79,6 +79,8 @@ class Pushed:
     read: int
     """Version of the parameters that they were computed on."""
     values: Array
+    part: int = -1
+    """The first part of the work that they are of, where an iteration has several pushes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +264,14 @@ class Worker:
         kept = iteration - self.plan.window
         self._gradients = {key: one for key, one in self._gradients.items() if key > kept}
 
-    def gradients(self, iteration: int) -> dict[int, Array]:
-        """Return the gradients of an iteration by tensor, summed over its parts in their order."""
+    def gradients(self, iteration: int, only: Sequence[int] | None = None) -> dict[int, Array]:
+        """Return the gradients of an iteration by tensor, summed over its parts in their order.
+
+        Args:
+            only: the parts of which they are to be.
+        """
         parts = self._gradients[iteration]
-        order = sorted(parts)
+        order = sorted(parts if only is None else only)
         total = dict(parts[order[0]])
         for part in order[1:]:
             for tensor, values in parts[part].items():
@@ -278,17 +284,47 @@ class Worker:
         """Return the gradients of *keys* for the first device of the machine."""
         return Merged(self.number, self.samples, {key: self._of_key(key, iteration) for key in keys})
 
-    def push(self, key: KeyId, iteration: int, tokens: Sequence[Token]) -> Pushed:
-        """Return the gradients of *key*, with those that other devices of the machine sent."""
-        values, samples = self._of_key(key, iteration), self.samples
+    def push(
+        self, key: KeyId, iteration: int, tokens: Sequence[Token], parts: Sequence[int] | None = None
+    ) -> Pushed:
+        """Return the gradients of *key*, with those that other devices of the machine sent.
+
+        Args:
+            parts: the parts of the work of which they are to be; by default all of an iteration.
+        """
+        values, samples = self._of_key(key, iteration, parts), self.samples
+        if parts is not None:
+            samples = self._samples_of(parts)
         merged = [load for load in loads_of(tokens) if isinstance(load, Merged)]
         for other in sorted(merged, key=lambda one: one.worker):
             values, samples = values + other.values[key], samples + other.samples
-        return Pushed(self.number, iteration, key, samples, self.read[key], values)
+        first = -1 if parts is None else parts[0]
+        return Pushed(self.number, iteration, key, samples, self.read[key], values, first)
 
-    def _of_key(self, key: KeyId, iteration: int) -> Array:
-        tensors = self.gradients(iteration)
+    def _samples_of(self, parts: Sequence[int]) -> int:
+        return sum(self.plan.parts[part + 1] - self.plan.parts[part] for part in parts)
+
+    def _of_key(self, key: KeyId, iteration: int, parts: Sequence[int] | None = None) -> Array:
+        tensors = self.gradients(iteration, parts)
         return joined([tensors.get(tensor) for tensor in range(len(self.plan.sizes))], self.plan.keys[key])
+
+    def train_alone(self, op: Op, iteration: int, parts: Sequence[int]) -> None:
+        """Update the own copy of the layers of *op* with the gradients of *parts*, which it completes."""
+        first, last = (self._first_tensor[layer] for layer in op.layers)
+        samples, found = self._samples_of(parts), self._gradients[iteration]
+        for tensor in range(first, last):
+            total = found[parts[0]][tensor]
+            for part in parts[1:]:
+                total = total + found[part][tensor]
+            self._step(tensor, total.reshape(-1) / samples)
+
+    def _step(self, tensor: int, mean: Array) -> int:
+        """Update a tensor of its own with the *mean* gradient; return how many numbers those are."""
+        before = self.parameters[tensor]
+        assert before is not None, f"worker {self.number} has no tensor {tensor}, only its gradient"
+        rule = self._optimizers.setdefault(tensor, self._optimizer())
+        self.parameters[tensor] = rule.step(before.reshape(-1), mean).reshape(before.shape)
+        return int(before.size)
 
     def pull(self, tokens: Sequence[Token]) -> None:
         """Take over the parameters that came."""
@@ -333,12 +369,7 @@ class Worker:
                     place += size
         count = 0
         for tensor in sorted(total):
-            before = self.parameters[tensor]
-            assert before is not None, f"worker {self.number} has no tensor {tensor}, only its gradient"
-            rule = self._optimizers.setdefault(tensor, self._optimizer())
-            mean = total[tensor].reshape(-1) / self.plan.global_batch
-            self.parameters[tensor] = rule.step(before.reshape(-1), mean).reshape(before.shape)
-            count += before.size
+            count += self._step(tensor, total[tensor].reshape(-1) / self.plan.global_batch)
         return count
 
 
@@ -360,7 +391,7 @@ class Server:
 
     def apply(self, pushes: Sequence[Pushed]) -> int:
         """Update with the mean gradient of *pushes*, and return of how many samples."""
-        order = sorted(pushes, key=lambda push: (push.worker, push.iteration))
+        order = sorted(pushes, key=lambda push: (push.part, push.worker, push.iteration))
         total, samples = order[0].values, order[0].samples
         for push in order[1:]:
             total, samples = total + push.values, samples + push.samples

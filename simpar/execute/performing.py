@@ -33,7 +33,7 @@ from simpar.execute.parties import (
 )
 from simpar.execute.plan import COLLECTIVE, KeyId, Plan, elements
 from simpar.execute.predictions import Output, Prediction, combined
-from simpar.program import NODE_RING, Program
+from simpar.program import NODE_RING, Op, Program
 
 
 class Gradient(NamedTuple):
@@ -106,6 +106,12 @@ class Performer:
             reply for batch in program.batches.values() for reply in batch.replies if reply >= 0
         }
         self._rung: set[tuple[int, int]] = set()
+        self.stopped: frozenset[tuple[int, int]] = frozenset()
+        """Instances that were stopped before they were through."""
+        self.unfinished: dict[int, int] = {}
+        """By iteration, the parts of the work that were stopped before there was a loss."""
+        self.slices: dict[tuple[int, int], tuple[int, int]] = {}
+        """By dispatch node and number, whose part of the work a slice is, and of which iteration."""
 
     # -- what those who watch may want to know -------------------------------------------------------
 
@@ -128,7 +134,10 @@ class Performer:
 
     def begin(self, task: int, iteration: int, tokens: list[Token]) -> Any:
         """Return what a message or a reply carries, and of all else the tokens that it got."""
-        op, program = self.program.ops[task], self.program
+        program = self.program
+        if (task, iteration) in self.stopped:
+            return None
+        op, iteration = self._op(task, iteration)
         if program.message[task] < 0:
             # Who waits for a gate gets the parameters as they are when it opens.
             return self.servers[op.server, op.key].reply() if self._is_reply(task) else tokens
@@ -139,7 +148,10 @@ class Performer:
         if later:  # another link on the way of the same message
             return later[0]
         if op.kind == "push":
-            return self.workers[op.worker].push((op.server, op.key), iteration, tokens)
+            parts: Sequence[int] | None = self.plan.pushed(op.worker, op.step)
+            if task in program.lane_of:
+                parts = [op.part]
+            return self.workers[op.worker].push((op.server, op.key), iteration, tokens, parts)
         if op.kind == "merge":
             return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
         if op.kind in ("pull", "hand"):
@@ -159,6 +171,14 @@ class Performer:
             return worker.send(self.plan.share(task), op.peer, iteration)
         return None
 
+    def _op(self, task: int, iteration: int) -> tuple[Op, int]:
+        """Return what an instance does, and in which iteration: of a slice that was handed out, its own."""
+        op = self.program.ops[task]
+        if task not in self.program.lane_of:
+            return op, iteration
+        part, own = self.slices[self.program.lane_of[task][0], iteration]
+        return op._replace(part=part), own
+
     def _is_reply(self, task: int) -> bool:
         """Say whether a server answers a worker in *task*, not as the update of a batch has it."""
         op = self.program.ops[task]
@@ -171,7 +191,15 @@ class Performer:
         """Perform an op, and return what its tokens bring."""
         self.performed()
         op = self.program.ops[task]
+        if (task, iteration) in self.stopped:
+            if op.kind == "forward" and op.layers[1] == len(self.model.layers):
+                self.unfinished[iteration] = self.unfinished.get(iteration, 0) + 1
+            return None
+        op, iteration = self._op(task, iteration)
         if self.program.message[task] >= 0:
+            if op.kind == "pull" and "hosts" in self.plan.meta and op.worker in self.workers:
+                # Nobody computes now, and what is read next brings no parameters with it.
+                self.workers[op.worker].pull([Token(task, iteration, held)])
             return held
         if op.kind == "forward":
             worker = self.workers[op.worker]
@@ -183,7 +211,11 @@ class Performer:
                 self.noted(task, loss)
             return cut
         if op.kind == "backward":
-            return self.workers[op.worker].backward(op, iteration, held)
+            slope = self.workers[op.worker].backward(op, iteration, held)
+            alone = self.plan.before_pull(op)
+            if alone:
+                self.workers[op.worker].train_alone(op, iteration, alone)
+            return slope
         if op.kind == "apply":
             return self._apply(task, iteration, held)
         if op.kind == "publish":

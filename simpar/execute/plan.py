@@ -29,7 +29,7 @@ KNOWN = (
     | COLLECTIVE
     | frozenset(
         {"load", "push", "pull", "add", "apply", "merge", "hand", "all_reduce", "activation", "gradient"}
-        | {"start", "gather", "batch", "publish", "output", "predict"}
+        | {"start", "gather", "batch", "dispatch", "publish", "output", "predict"}
     )
 )
 """Ops that can be performed."""
@@ -88,6 +88,8 @@ class Plan:
         self._begins_of_shares = [0, *accumulate(self.shares)]
         self.split = str(self.meta.get("split", ""))
         """The rule under which samples that are not neighbours are one worker's; '' where they are."""
+        self.pull_every = int(self.meta.get("pull_every", 1))
+        """Pushes of a worker for each of its pulls; in between it trains its own copy of the parameters."""
         self.window = int(self.meta.get("window", 1))
         """Iterations of a worker that may be on their way at once."""
         self.served = any(op.kind in HOLDING for op in program.ops)
@@ -134,12 +136,28 @@ class Plan:
         runs = self.runs(op, iteration)
         return runs[0][0], sum(count for _, count, _ in runs)
 
+    def pushed(self, worker: int, turn: int) -> range | None:
+        """Return the parts of an iteration whose gradients push *turn* of *worker* has; None for all."""
+        if self.pull_every == 1:
+            return None
+        each = int(self.meta.get("push_every", 1))
+        first = (worker * self.pull_every + (turn if turn >= 0 else self.pull_every - 1)) * each
+        return range(first, first + each)
+
+    def before_pull(self, op: Op) -> range | None:
+        """Return the parts of the push that *op*, a pass backward, completes; None if a pull follows."""
+        if self.pull_every == 1:
+            return None
+        each = int(self.meta.get("push_every", 1))
+        turn, left = divmod(op.part + 1 - op.worker * self.pull_every * each, each)
+        return self.pushed(op.worker, turn - 1) if not left and turn < self.pull_every else None
+
     def samples_of(self, worker: int) -> int:
         """Return how many samples of an iteration are *worker*'s."""
         if len(self.parts) == 1:
             return int(self.shares[worker])
         mine = {op.part for op in self.program.ops if op.kind == "backward" and op.worker == worker}
-        return sum(self.parts[part + 1] - self.parts[part] for part in mine)
+        return sum(self.parts[part + 1] - self.parts[part] for part in mine if part >= 0)
 
     def segments(self, worker: int) -> list[tuple[int, int]]:
         """Return the ranges of layers that *worker* computes at once, ascending.

@@ -70,6 +70,8 @@ class Replayed:
     """When the last of them had been, or the last prediction."""
     predictions: list[Prediction]
     """Of every iteration, where workers only predict; then there are no points and no losses."""
+    stopped: dict[int, int]
+    """By iteration, the parts of the work that were stopped before there was a loss."""
 
     def loss_by_iteration(self) -> NDArray[np.float64]:
         """Return the mean loss of the samples of each iteration: float64[iterations].
@@ -80,10 +82,11 @@ class Replayed:
         by_iteration: dict[int, list[Loss]] = {}
         for loss in self.losses:
             by_iteration.setdefault(loss.iteration, []).append(loss)
-        curve = []
+        curve: list[float] = []
+        parts = [len(by_iteration.get(m, ())) + self.stopped.get(m, 0) for m in sorted(by_iteration)]
         for iteration in sorted(by_iteration):
             found = by_iteration[iteration]
-            if len(found) < len(by_iteration[0]):
+            if parts[len(curve)] < parts[0]:
                 break
             found.sort(key=lambda one: (one.worker, one.part))
             curve.append(math.fsum(one.value for one in found) / sum(one.samples for one in found))
@@ -169,6 +172,13 @@ class _Replay(Performer):
         self._predictions: list[Prediction] = []
         self._end_s = 0.0
         self._progress, self._count, self._total = progress, 0, len(trace)
+        nodes = trace.nodes
+        self.stopped = nodes.stopped if nodes is not None else frozenset()
+        self.slices = {
+            (self.program.lane_of[first][0], number): (self.program.ops[sender].part, iteration)
+            for first, number, sender, iteration in (nodes.members.tolist() if nodes is not None else ())
+            if first in self.program.lane_of
+        }
 
     def run(self) -> Replayed:
         """Perform all ops and return what came of it."""
@@ -186,6 +196,7 @@ class _Replay(Performer):
             samples=self._samples,
             end_s=self._end_s,
             predictions=self._predictions,
+            stopped=self.unfinished,
         )
 
     # -- what has been learned ---------------------------------------------------------------------

@@ -5,17 +5,27 @@
 """
 
 from simpar.program.builder import MOST_TASKS, ProgramBuilder
-from simpar.program.graph import NODE_BATCH, NODE_JOIN, NODE_RING, NODE_TASK, SHORTEST_S, Program
-from simpar.program.parts import Batch, Link, Op, Resource, Ring
+from simpar.program.graph import (
+    NODE_BATCH,
+    NODE_DISPATCH,
+    NODE_JOIN,
+    NODE_RING,
+    NODE_TASK,
+    SHORTEST_S,
+    Program,
+)
+from simpar.program.parts import Batch, Dispatch, Link, Op, Resource, Ring
 
 __all__ = [
     "MOST_TASKS",
     "NODE_BATCH",
+    "NODE_DISPATCH",
     "NODE_JOIN",
     "NODE_RING",
     "NODE_TASK",
     "SHORTEST_S",
     "Batch",
+    "Dispatch",
     "Link",
     "Op",
     "Program",

@@ -16,8 +16,16 @@ from numpy.typing import DTypeLike, NDArray
 from simpar.errors import ProgramError
 from simpar.program.check_rings import are_alone
 from simpar.program.expand import message_kind, message_name
-from simpar.program.graph import NODE_BATCH, NODE_JOIN, NODE_RING, NODE_TASK, SHORTEST_S, Program
-from simpar.program.parts import Batch, Link, Op, Resource, Ring
+from simpar.program.graph import (
+    NODE_BATCH,
+    NODE_DISPATCH,
+    NODE_JOIN,
+    NODE_RING,
+    NODE_TASK,
+    SHORTEST_S,
+    Program,
+)
+from simpar.program.parts import Batch, Dispatch, Link, Op, Resource, Ring
 
 MOST_TASKS = 1_000_000
 """Tasks in a template beyond which it would fill a laptop's memory before anything ran."""
@@ -47,6 +55,8 @@ class ProgramBuilder:
         self._durations: dict[int, NDArray[np.float64]] = {}
         self._joins: dict[int, int] = {}
         self._batches: dict[int, Batch] = {}
+        self._cancels: list[int] = []
+        self._dispatches: dict[int, Dispatch] = {}
         self._rings: list[Ring] = []
         self._messages = 0
         self._tail_lag: dict[int, float] = {}
@@ -145,10 +155,17 @@ class ProgramBuilder:
         """Add a task that takes no time and no resource: it waits for all of *after*."""
         return self.task(name, op or Op("gather"), after=after)
 
-    def join(self, name: str, after: Sequence[int], k: int, op: Op | None = None) -> int:
-        """Add a task without time that waits, in each iteration, for the first *k* of *after* only."""
+    def join(
+        self, name: str, after: Sequence[int], k: int, op: Op | None = None, *, cancels: bool = False
+    ) -> int:
+        """Add a task without time that waits, in each iteration, for the first *k* of *after* only.
+
+        With *cancels*, what leads to the others stops then.
+        """
         index = self.gather(name, after, op)
         self._joins[index] = k
+        if cancels:
+            self._cancels.append(index)
         return index
 
     def batch(
@@ -177,6 +194,19 @@ class ProgramBuilder:
         made = self._batches[batch]
         by_sender = tuple((replies or {}).get(sender, -1) for sender in made.senders)
         self._batches[batch] = replace(made, update=update, replies=by_sender)
+
+    def dispatch(self, name: str, after: Sequence[int]) -> int:
+        """Add a node that hands out a slice at each end of *after*; say with :meth:`lanes` to whom."""
+        index = self.gather(name, after, Op("dispatch"))
+        senders = tuple(sorted(after))
+        self._dispatches[index] = Dispatch(senders, (), tuple(-1 for _ in senders))
+        return index
+
+    def lanes(self, node: int, lanes: Sequence[Sequence[int]], replies: Mapping[int, int]) -> None:
+        """Let *node* hand out to *lanes*, each the tasks of one device; when a slice is through, reply."""
+        senders = self._dispatches[node].senders
+        by_sender = tuple(replies.get(sender, -1) for sender in senders)
+        self._dispatches[node] = Dispatch(senders, tuple(map(tuple, lanes)), by_sender)
 
     def message(
         self,
@@ -315,6 +345,7 @@ class ProgramBuilder:
         node = np.full(len(self._names), NODE_TASK, dtype=np.int8)
         node[list(self._joins)] = NODE_JOIN
         node[list(self._batches)] = NODE_BATCH
+        node[list(self._dispatches)] = NODE_DISPATCH
         for ring in self._rings:
             node[list(ring.exits)] = NODE_RING
         return Program(
@@ -330,6 +361,8 @@ class ProgramBuilder:
             durations=self._durations,
             joins=self._joins,
             batches=self._batches,
+            cancels=tuple(self._cancels),
+            dispatches=self._dispatches,
             rings=tuple(self._rings),
             meta=dict(meta or {}),
         )

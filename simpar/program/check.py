@@ -15,9 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpar.errors import Problem
+from simpar.program.check_dispatch import check_dispatches
 from simpar.program.check_nodes import Say, check_nodes
 from simpar.program.check_rings import check_rings
-from simpar.program.graph import NODE_BATCH, NODE_JOIN, NODE_RING, NODE_TASK, SHORTEST_S, Program
+from simpar.program.graph import (
+    NODE_BATCH,
+    NODE_DISPATCH,
+    NODE_JOIN,
+    NODE_RING,
+    NODE_TASK,
+    SHORTEST_S,
+    Program,
+)
+
+NODES = (NODE_TASK, NODE_JOIN, NODE_BATCH, NODE_RING, NODE_DISPATCH)
+"""Kinds of nodes."""
 
 MOST_NAMED = 8
 """Tasks named in one problem; a cycle of thousands is not more helpful than its beginning."""
@@ -47,6 +59,9 @@ def check(program: Program) -> list[Problem]:
     if found:
         return found  # the columns do not line up, or name what is not there: nothing below would make sense
 
+    check_dispatches(program, say)
+    if found:
+        return found  # how often a task runs may depend on tasks that do not exist
     _check_names(program, say)
     _check_numbers(program, say)
     if found:
@@ -107,12 +122,15 @@ def _check_numbers(program: Program, say: Say) -> None:
     for index, values in program.lags.items():
         if not 0 <= index < len(program.source):
             say(f"lags[{index}]", "there is no such edge")
-        elif len(values) < program.iterations or not (np.isfinite(values) & (values >= 0)).all():
+        elif (
+            len(values) < program.most_runs(int(program.target[index]))
+            or not (np.isfinite(values) & (values >= 0)).all()
+        ):
             say(_arrow(program, index), "its lags are too few, negative, infinite or not numbers")
     for task, values in program.stretch.items():
         if not 0 <= task < len(program.tasks):
             say(f"stretch[{task}]", "there is no such task")
-        elif len(values) < program.iterations or not (np.isfinite(values) & (values > 0)).all():
+        elif len(values) < program.most_runs(task) or not (np.isfinite(values) & (values > 0)).all():
             say(program.tasks[task], "its stretches are too few, not above 0, infinite or not numbers")
         elif not program.is_flow(task):
             say(program.tasks[task], "is stretched and no message on a channel", "durations by iteration")
@@ -136,7 +154,7 @@ def _check_resources(program: Program, say: Say) -> None:
             say(resource.name, "a channel has a route of one link or more, and capacity 1")
     for task in _suspects(program).tolist():
         name, r = program.tasks[task], int(program.resource[task])
-        if program.node[task] not in (NODE_TASK, NODE_JOIN, NODE_BATCH, NODE_RING):
+        if program.node[task] not in NODES:
             say(name, f"nodes of kind {program.node[task]} are not known")
         if r < 0:
             if program.seconds[task] > 0 or task in program.durations:
@@ -189,7 +207,7 @@ def _suspects(program: Program) -> NDArray[np.int64]:
     on_channel = _by_task(program, [resource.kind == "channel" for resource in program.resources])
     is_empty = (program.bytes <= 0) & (program.overhead <= 0)
     return np.flatnonzero(
-        ~np.isin(program.node, (NODE_TASK, NODE_JOIN, NODE_BATCH, NODE_RING))
+        ~np.isin(program.node, NODES)
         | ((on < 0) & ((seconds > 0) | has_times))
         | (on_channel & ((seconds > 0) | is_empty))
         | ((on >= 0) & ~on_channel & ~has_times & (seconds < SHORTEST_S))

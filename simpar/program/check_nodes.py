@@ -37,6 +37,7 @@ def check_nodes(program: Program, say: Say) -> None:
     for task, k in sorted(program.joins.items()):
         if program.node[task] == NODE_JOIN and not 1 <= k <= len(into[task]):
             say(program.tasks[task], f"waits for {k} of {len(into[task])} tokens", "1 up to all of them")
+    _check_cancels(program, say)
     taken = Counter(batch.update for batch in program.batches.values())
     taken.update(reply for batch in program.batches.values() for reply in batch.replies if reply >= 0)
     for task, batch in sorted(program.batches.items()):
@@ -49,6 +50,27 @@ def check_nodes(program: Program, say: Say) -> None:
                 say(program.tasks[task], f"shares {_name(program, number)} with another sender or batch")
         if out[task]:
             say(program.tasks[task], "is a batch and has edges out of it", "a batch has an update only")
+
+
+def _check_cancels(program: Program, say: Say) -> None:
+    """Say which join cannot cancel: what it stops would count elsewhere, or is more than a plain task."""
+    for join in program.cancels:
+        if join not in program.joins:
+            name = program.tasks[join] if 0 <= join < len(program) else f"task {join}"
+            say(name, "cancels and is no join", "the index of a join")
+    if not all(join in program.joins for join in program.cancels):
+        return
+    for join, feeders in program.feeders.items():
+        stops = np.isin(np.arange(len(program)), feeders)
+        for task in np.flatnonzero(stops & (program.node != NODE_TASK)).tolist():
+            say(program.tasks[task], f"is a node, and {program.tasks[join]} would cancel it", "a plain task")
+        for task in sorted(program.numbered & set(feeders)):
+            said = f"has no iterations of its own, and {program.tasks[join]} would cancel it"
+            say(program.tasks[task], said)
+        leaves = stops[program.source] & (program.distance == 0) & ~stops[program.target]
+        for edge in np.flatnonzero(leaves & (program.target != join)).tolist():
+            u, v = program.tasks[program.source[edge]], program.tasks[program.target[edge]]
+            say(f"{u} -> {v}", f"{program.tasks[join]} cancels the one, and the other counts on it")
 
 
 def _edges_of_nodes(program: Program) -> tuple[dict[int, list[tuple[int, int, bool]]], dict[int, int]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpar.program.graph import NODE_TASK, Program
-from simpar.program.parts import Op, Ring
+from simpar.program.parts import Dispatch, Op, Ring
 
 SCATTER, GATHER = "reduce_scatter", "all_gather"
 """What a message of a ring does: until each chunk is summed, and after."""
@@ -67,6 +67,15 @@ def expanded(program: Program) -> Program:
                 replies=tuple(int(place[reply]) if reply >= 0 else -1 for reply in batch.replies),
             )
             for node, batch in program.batches.items()
+        },
+        cancels=tuple(int(place[join]) for join in program.cancels),
+        dispatches={
+            int(place[node]): Dispatch(
+                senders=tuple(int(place[sender]) for sender in one.senders),
+                lanes=tuple(tuple(int(place[task]) for task in lane) for lane in one.lanes),
+                replies=tuple(int(place[reply]) if reply >= 0 else -1 for reply in one.replies),
+            )
+            for node, one in program.dispatches.items()
         },
         rings=(),
         meta=_meta(program, place),

@@ -26,6 +26,17 @@ The meaning of a program, which every engine keeps to the last bit:
   instant, the batch has its turn by its own rank among the grants, for tokens first and its timer then.
   Where nothing else can happen any more, batches that wait for more are closed short.
 
+* A *dispatch* node (``NODE_DISPATCH``) hands out slices of work: every token is one. The first slice in the
+  order of (time, rank of the sender, iteration) goes to the device that has been idle longest, the one of
+  the lowest rank of equals; all are idle at the beginning. The n-th slice that is handed out has number n,
+  which is the iteration of all tasks that it goes through there. When the last of them ends, the device is
+  idle, and the *reply* of the slice gets a token with the sender's own iteration: see :class:`Dispatch`. In
+  an instant, it has its turn by its own rank among the grants.
+* A join may *cancel*: when iteration m has fired, and that instant has settled, what has not ended of its
+  feeders stops. Those are the tasks that lead to the join within an iteration. In iteration m, one that runs
+  ends there and then and gives its resource back, and so does one that waits for its turn; one that is not
+  ready ends when it is, having taken no time. Their tokens leave as ever, and the join drops its own.
+
 * A *ring* (:class:`Ring`) stands for the messages of a ring all-reduce, round after round, of which only the
   last round is in the template (``NODE_RING``). It means what :meth:`Program.expanded` writes out: nothing
   but channels and messages.
@@ -50,7 +61,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simpar.errors import Problem, ProgramError
-from simpar.program.parts import Batch, Link, Op, Resource, Ring
+from simpar.program.parts import Batch, Dispatch, Link, Op, Resource, Ring
 
 FORMAT = 1
 """Version of the file that :meth:`Program.save` writes."""
@@ -66,6 +77,9 @@ NODE_BATCH = 2
 
 NODE_RING = 3
 """A message of the last round of a ring, which stands for all that lane's messages."""
+
+NODE_DISPATCH = 4
+"""Hands out slices of work to devices; has no instances of its own."""
 
 BATCH_MODES = ("count", "drain", "timeout")
 """What closes a batch."""
@@ -83,7 +97,8 @@ class Program:
     ``overhead`` float64[T] (seconds on its channel before the bytes), ``latency`` float64[T]
     (seconds from the last byte sent to the last byte there, counted once a message),
     ``message`` int32[T] (tasks that are hops of one message share a number; -1: none),
-    ``priority`` int32[T], ``node`` int8[T] (``NODE_TASK``, ``NODE_JOIN``, ``NODE_BATCH``).
+    ``priority`` int32[T], ``node`` int8[T] (``NODE_TASK``, ``NODE_JOIN``, ``NODE_BATCH``,
+    ``NODE_RING``, ``NODE_DISPATCH``).
 
     Columns by edge (E of them): ``source``, ``target``, ``distance`` int32[E], ``lag`` float64[E],
     ``at_start`` bool[E] (the token leaves when the source starts, not when it ends).
@@ -118,6 +133,10 @@ class Program:
     """How many tokens each join waits for."""
     batches: Mapping[int, Batch] = field(default_factory=dict)
     """What each batch node gathers."""
+    cancels: tuple[int, ...] = ()
+    """Joins whose late feeders stop when they fire, ascending."""
+    dispatches: Mapping[int, Dispatch] = field(default_factory=dict)
+    """What each dispatch node hands out."""
     rings: tuple[Ring, ...] = ()
     """Messages that are not in the template one by one."""
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -173,15 +192,60 @@ class Program:
             strict=True,
         )
 
+    @property
+    def only_reference(self) -> str:
+        """What of the program the compiled engine does not know; '' where it can run it."""
+        if self.dispatches:
+            return "slices that go to whoever is free"
+        return "joins that cancel what is late" if self.cancels else ""
+
     @cached_property
     def batch_of_update(self) -> dict[int, int]:
         """The batch node that each update task belongs to."""
         return {batch.update: node for node, batch in self.batches.items()}
 
+    @cached_property
+    def lane_of(self) -> dict[int, tuple[int, int]]:
+        """The (dispatch node, number of the lane) that each task of a lane belongs to."""
+        return {
+            task: (node, lane)
+            for node, dispatch in self.dispatches.items()
+            for lane, tasks in enumerate(dispatch.lanes)
+            for task in tasks
+        }
+
+    @cached_property
+    def numbered(self) -> frozenset[int]:
+        """Tasks whose instances have numbers of their own and not the program's iterations.
+
+        Those are updates of batches, and what slices go through that are handed out.
+        """
+        return frozenset(self.batch_of_update) | frozenset(self.lane_of)
+
+    @cached_property
+    def feeders(self) -> dict[int, tuple[int, ...]]:
+        """By join that cancels, the tasks that lead to it within an iteration, ascending."""
+        before: dict[int, list[int]] = {}
+        now = self.distance == 0
+        for u, v in zip(self.source[now].tolist(), self.target[now].tolist(), strict=True):
+            before.setdefault(v, []).append(u)
+        found = {}
+        for join in self.cancels:
+            seen: set[int] = set()
+            todo = [join]
+            while todo:
+                todo = [u for v in todo for u in before.get(v, ()) if u not in seen]
+                seen.update(todo)
+            found[join] = tuple(sorted(seen))
+        return found
+
     def most_runs(self, task: int) -> int:
-        """Return how many instances *task* may have: one an iteration, or an update one a token at most."""
-        node = self.batch_of_update.get(task)
-        return self.iterations if node is None else self.iterations * len(self.batches[node].senders)
+        """Return how many instances *task* may have: one an iteration, or a token where it is numbered."""
+        if task in self.batch_of_update:
+            return self.iterations * len(self.batches[self.batch_of_update[task]].senders)
+        if task in self.lane_of:
+            return self.iterations * len(self.dispatches[self.lane_of[task][0]].senders)
+        return self.iterations
 
     def is_flow(self, task: int) -> bool:
         """Say whether *task* transmits bytes over a channel, lone or shared."""
@@ -238,13 +302,30 @@ class Program:
         return on
 
     def link_bytes(self) -> NDArray[np.float64]:
-        """Return the bytes that cross each link in one iteration: float64[links]."""
+        """Return the bytes that cross each link in one iteration: float64[links].
+
+        Where slices are handed out, as if all devices got as many.
+        """
         task, link = self.hops
-        return np.bincount(link, self.sent_bytes[task], len(self.links)).astype(np.float64)
+        sent = self.sent_bytes * self.turns
+        return np.bincount(link, sent[task], len(self.links)).astype(np.float64)
+
+    @cached_property
+    def turns(self) -> NDArray[np.float64]:
+        """How often each task runs in an iteration: 1, but for slices that are handed out: float64[T].
+
+        Of those it is the mean over the lanes.
+        """
+        found = np.ones(len(self))
+        for dispatch in self.dispatches.values():
+            found[[task for lane in dispatch.lanes for task in lane]] = len(dispatch.senders) / len(
+                dispatch.lanes
+            )
+        return found
 
     @cached_property
     def sent_bytes(self) -> NDArray[np.float64]:
-        """Bytes that each task sends in one iteration, with all messages that it stands for: float64[T]."""
+        """Bytes that each task sends when it runs, with all messages that it stands for: float64[T]."""
         sent = self.bytes.copy()
         for ring in self.rings:
             sent[list(ring.exits)] = ring.by_lane(np.array(ring.chunks))
@@ -259,8 +340,9 @@ class Program:
         bytes, unique names, no cycle at distance 0, ranks that rise along every zero-delay path, a lag
         on start edges to a later iteration or from a priority resource, no task on a resource that
         takes no time, that every message carries the same bytes over each of its hops, that joins wait for
-        no more tokens than come, that batches can fill, update and reply, and that rings have their channels
-        to themselves.
+        no more tokens than come, that what cancelled tasks feed is cancelled, too, that batches can fill,
+        update and reply, that what is dispatched stays in its lane, and that rings have their channels to
+        themselves.
         """
         from simpar.program.check import check
 
@@ -278,6 +360,10 @@ class Program:
         nodes: dict[str, Any] = {}  # only where there are any: what has none keeps its digest
         if self.joins:
             nodes["joins"] = {str(task): k for task, k in sorted(self.joins.items())}
+        if self.cancels:
+            nodes["cancels"] = list(self.cancels)
+        if self.dispatches:
+            nodes["dispatches"] = {str(task): asdict(one) for task, one in sorted(self.dispatches.items())}
         if self.rings:
             nodes["rings"] = [asdict(ring) for ring in self.rings]
         if self.batches:
@@ -369,6 +455,13 @@ class Program:
             batches={
                 int(task): Batch(**{**b, "senders": tuple(b["senders"]), "replies": tuple(b["replies"])})
                 for task, b in header.get("batches", {}).items()
+            },
+            cancels=tuple(header.get("cancels", ())),
+            dispatches={
+                int(task): Dispatch(
+                    tuple(one["senders"]), tuple(map(tuple, one["lanes"])), tuple(one["replies"])
+                )
+                for task, one in header.get("dispatches", {}).items()
             },
             rings=tuple(
                 Ring(**{key: tuple(one) if isinstance(one, list) else one for key, one in ring.items()})  # type: ignore[arg-type]

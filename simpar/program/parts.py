@@ -1,4 +1,4 @@
-"""What a program is made of: links, resources, operations, batches and rings.
+"""What a program is made of: links, resources, operations, batches, dispatchers and rings.
 
 :mod:`simpar.program.graph` says what they mean together.
 """
@@ -74,7 +74,8 @@ class Op(NamedTuple):
     """Slice of the work: microbatch, bucket."""
 
     step: int = -1
-    """Step of a collective."""
+    """Step of a collective. Of a push that is not the last of its iteration, and of what a server does with
+    it, its turn there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,22 @@ class Batch:
 
     at_once: bool = False
     """Whether members that do not fill the batch are answered as they come, before the update."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """How a dispatch node hands out slices of work, each to one of its lanes. Tasks are indices."""
+
+    senders: tuple[int, ...]
+    """Whose ends bring slices, ascending: the sources of the edges into the node."""
+
+    lanes: tuple[tuple[int, ...], ...]
+    """By device, the lower ranks first: the tasks that a slice goes through there, ascending. The first is
+    ready when the slice is sent, and the end of the last frees the device. They have an instance for each
+    slice that goes to their device, and no other; its iteration is the number of the slice."""
+
+    replies: tuple[int, ...]
+    """By sender, the task that gets a token when its slice is through; -1 where none does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ def sent_share(trace: Trace, at_s: float) -> NDArray[np.float64]:
         at_s - begin, service, out=(end <= at_s).astype(np.float64), where=service > 0, dtype=np.float64
     )
     np.clip(share, 0.0, 1.0, out=share)
+    if trace.nodes is not None:
+        share[trace.stopped_rows] *= trace.nodes.done_frac
     half = np.flatnonzero(_is_shared(trace) & (begin < at_s) & (at_s < end))
     if len(half):
         share[half] = _sent(trace, begin, half, at_s)
@@ -42,11 +44,13 @@ def stretch_of(trace: Trace) -> NDArray[np.float64]:
             bytes_s = float(program.bytes[task] / program.links[link].bytes_per_s)
             overhead = program.seconds[task] - bytes_s
             by_task[task] = (seconds - overhead) / bytes_s
-    factors = np.ones((len(by_task) + 1, program.iterations))  # the last is of tasks as they are
+    most = max([program.iterations, *(program.most_runs(task) for task in by_task)])
+    factors = np.ones((len(by_task) + 1, most))  # the last is of tasks as they are
     place = np.full(len(program), len(by_task))
     for number, (task, each) in enumerate(by_task.items()):
-        place[task], factors[number] = number, each[: program.iterations]
-    last = program.iterations - 1  # there may be more updates, which are no messages
+        runs = program.most_runs(task)
+        place[task], factors[number, :runs] = number, each[:runs]
+    last = most - 1  # there may be more updates, which are no messages
     stretched: NDArray[np.float64] = factors[place[trace.task], np.minimum(trace.iteration, last)]
     return stretched
 

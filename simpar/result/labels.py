@@ -22,6 +22,8 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     words = [_kind(meta)]
     if meta["kind"] == "hosted" and len(meta["parts"]) != meta["workers"]:
         words.append(_count(len(meta["parts"]), "part"))
+    if "dispatch" in meta:
+        words.append("sent when free")
     if meta["kind"] == "ensemble":
         words.append(str(meta["combine"]))
     if "staleness" in meta:

@@ -124,10 +124,15 @@ class Measured:
         alone = np.stack([rows, worker[trace.task[rows]], trace.iteration[rows]], axis=1)
         if trace.nodes is None:
             return alone
-        row_of = {(update, number): trace.row(update, number) for update, number in trace.nodes.members_of}
+        row_of = {
+            (update, number): trace.row(update, number)
+            for update, number in trace.nodes.members_of
+            if update in batches
+        }
         together = [
             (row_of[update, number], ops[sender].worker, iteration)
             for update, number, sender, iteration in trace.nodes.members.tolist()
+            if update in batches
         ]
         return np.concatenate([alone, np.array(together, dtype=np.int64).reshape(-1, 3)])
 
@@ -344,9 +349,10 @@ class Measured:
         """Seconds that each resource computes: float64[resources, measured iterations]."""
         trace, program = self.trace, self.program
         kinds = np.array([cause == "compute" for cause in self._walk.causes], dtype=np.bool_)
-        counted = (trace.resource >= 0) & kinds[trace.task] & (trace.iteration >= self.warmup)
+        within = trace.iteration_within
+        counted = (trace.resource >= 0) & kinds[trace.task] & (within >= self.warmup)
         spent = np.zeros((len(program.resources), program.iterations - self.warmup))
-        where = (trace.resource[counted], trace.iteration[counted] - self.warmup)
+        where = (trace.resource[counted], within[counted] - self.warmup)
         np.add.at(spent, where, (trace.end_s - trace.start_s)[counted])
         return spent
 
@@ -452,7 +458,7 @@ class Measured:
         kind = next(op.kind for op in program.ops if op.kind in equals)
         seconds = totals[kind]
         needs = dict.fromkeys(sorted(crossed[kind]), 0.0)
-        sent_bytes = program.sent_bytes.tolist()
+        sent_bytes = (program.sent_bytes * program.turns).tolist()
         for task, link in zip(*(column.tolist() for column in program.hops), strict=True):
             if link in needs and program.ops[task].kind == kind:
                 needs[link] += sent_bytes[task] / program.links[link].bytes_per_s

@@ -6,7 +6,8 @@ iterations on their way, what counts is the worker's w-th apply before, whose re
 run, with a window of 1, the
 sum of staleness, where every push is an update of its own, is exactly the number of the others' applies
 between each worker's first and last. Who is answered without waiting for the update has read the version
-of the moment at which the push came.
+of the moment at which the push came. Who pulls at every n-th push only has read the version of that push
+whatever it has pushed since: its own updates count among those that it missed.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ def stale_gradients(trace: Trace, applied: NDArray[np.int64], walk: Walk) -> lis
             for iteration, worker in sorted(gradients[row]):
                 if len(read[worker]) == window:
                     found.append((row, worker, version - read[worker][0]))
+                if trace.program.ops[int(trace.task[row])].step >= 0:
+                    continue  # no pull follows this push
                 at_s = early.get((iteration, worker))
                 read[worker].append(version + 1 if at_s is None else min(version, bisect_right(ends, at_s)))
     return found

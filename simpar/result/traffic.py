@@ -63,7 +63,7 @@ def account(program: Program) -> Traffic:
     for task in first[numbers >= 0].tolist():
         kind = program.ops[task].kind
         what = "data" if kind in DATA else "activations" if kind in ACTIVATIONS else kept
-        sent[what] += float(program.sent_bytes[task])
+        sent[what] += float(program.sent_bytes[task] * program.turns[task])
     closed = program.meta.get("collectives") == "closed_form"
     if closed and exchanges is not None:
         turns = [(1 if what == "output" else 2) * elements for _, what, elements in exchanges]

@@ -55,6 +55,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
                         pushers = workers // (devices_per_node(cluster) or 1)
                     _check_servers(kind, options, pushers, ("strategies", index), report)
                     _check_all_reduce(kind, options, ("strategies", index), report)
+                    _check_hosted(kind, options, ("strategies", index), report)
     _check_links(data, report)
     _check_split(data, workers, report)
     _check_topology(data, workers, report)
@@ -301,6 +302,13 @@ def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: R
         if workers is not None and _count(backups) and report.clean(path) and backups >= workers:
             said = f"{backups} of {workers} workers are backups, so that a step waits for nobody"
             report.add(path, said, f"write at most {workers - 1}")
+    pulls: Any = options.get("pull_every")
+    if kind in ("ps-sync", "ps-ssp") and _count(pulls) and pulls > 1:
+        said = {
+            "ps-sync": "a step of ps-sync trains on what all have pushed, which nobody has before the pull",
+            "ps-ssp": "the replies of ps-ssp are what holds a worker back, and each of them is a pull",
+        }[kind]
+        report.add((*here, "pull_every"), said, f"write 'push_every: {pulls}', or take ps-async", key=True)
     if kind != "ps-async":
         return
     trigger, path = options.get("trigger"), (*here, "trigger")
@@ -327,6 +335,19 @@ def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: R
         if window > 1:
             said += f" to {window} iterations"
         report.add((*path, "count"), said, f"write at most {workers * window}")
+
+
+def _check_hosted(kind: Any, options: Data, here: Path, report: Report) -> None:
+    """Note what a host that sends parts to whoever is free cannot ask of the reads."""
+    if kind != "hosted" or options.get("dispatch") != "free":
+        return
+    said = {
+        "load_barrier": "a worker reads a part when it is free, so that nobody waits for all to have read",
+        "read": "a worker reads a part when it is free, so that the store has no order to keep",
+    }
+    for key, why in said.items():
+        if key in options and report.clean((*here, key)):
+            report.add((*here, key), why, "remove it, or write 'dispatch: fixed'", key=True)
 
 
 def _check_all_reduce(kind: Any, options: Data, here: Path, report: Report) -> None:

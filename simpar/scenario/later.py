@@ -6,7 +6,6 @@ The one table of them. When a setting arrives, its word leaves this page.
 LATER_KEYS: dict[str, tuple[str, ...]] = {
     "cluster": ("profile",),
     "ps-sync": (
-        "pull_every",
         "compression",
         "payload",
         "update",
@@ -23,7 +22,6 @@ LATER_KINDS = ("local-sgd", "hybrid")
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("replicated",),
-    "late": ("cancel",),
     "schedule": ("interleaved",),
 }
 """Values by setting."""

@@ -43,6 +43,9 @@ class HostedOptions(Options):
     parts: Workers | None = None
     """Parts that the data of a step is cut into; by default one a worker, more are queued."""
 
+    dispatch: Annotated[Literal["fixed", "free"], Choice("dispatch")] = "fixed"
+    """Who gets a part: the worker that is planned to be free first, or the one that is, one at a time."""
+
     load_barrier: bool = True
     """Nobody computes before all have read."""
 
@@ -80,6 +83,9 @@ class PsOptions(Options):
     push_every: Annotated[int, Whole(1, 10_000)] = 1
     """Batches whose gradients a worker adds up before it pushes and pulls once."""
 
+    pull_every: Annotated[int, Whole(1, 10_000)] = 1
+    """Pushes of a worker before it pulls once; in between it trains on its own copy. Of ps-async only."""
+
     window: Annotated[int, Whole(1, 10_000)] = 1
     """Iterations of a worker on their way at once; with 1 it waits for the replies before it goes on."""
 
@@ -93,8 +99,8 @@ class PsSyncOptions(PsOptions):
     backup_workers: Annotated[int, Whole(0, 100_000)] = 0
     """Workers that a step does without: it ends with the pushes of all the others, whoever they are."""
 
-    late: Annotated[Literal["finish"], Choice("late", LATER_WORDS["late"])] = "finish"
-    """What workers do whose push comes too late: they finish their iteration, and the push is dropped."""
+    late: Annotated[Literal["finish", "cancel"], Choice("late")] = "finish"
+    """What workers do whose push would come too late: finish their iteration for nothing, or stop at once."""
 
 
 def _trigger_shorthand(value: Any) -> Any:

@@ -282,6 +282,9 @@ def _arithmetic(found: Explanation, kind: str, seconds: float) -> str:
             return f"{each} through {named.name} at {spell_bytes(named.bytes_per_s)}"
     if crossing:
         sent = [float(program.bytes[task]) for task in on_path if program.bytes[task]]
+        if program.dispatches:  # a device has several slices in a step, which are instances of one task
+            several = {(one.task, one.iteration) for one in found.path if one.task in on_path}
+            sent = [float(program.bytes[task]) for task, _ in sorted(several) if program.bytes[task]]
         return f"{len(sent)} message{'' if len(sent) == 1 else 's'} on the path, {spell(sum(sent), 'size')}"
     if kind in ("forward", "backward"):
         return "; ".join(said for said in (_compute(found, kind), _slowed(found, kind)) if said)
@@ -303,6 +306,10 @@ def _compute(found: Explanation, kind: str) -> str:
         return f"{len(workload.layers)} layers, each {launched}{longer}"
     # Every device of an ensemble takes the samples of all.
     samples = workload.batch * (found.row.workers if found.row.kind == "ensemble" else 1)
+    if found.row.kind == "hosted" and found.row.measured is not None:
+        program = found.row.measured.program
+        done = [program.ops[one.task] for one in found.path if one.cause == "compute"]
+        samples = sum(program.meta["parts"][max(0, op.part)] for op in done if op.kind == kind)
     return (
         f"{spell(flops, 'flops', digits=3)} x {samples} {workload.unit} / "
         f"{spell(device.flops_per_s, 'flop_rate', digits=3)}"

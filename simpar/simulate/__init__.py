@@ -12,6 +12,8 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from simpar.errors import EngineError
 from simpar.program import Program
 from simpar.simulate.compiled import CompiledEngine
@@ -23,6 +25,9 @@ ENGINES = ("auto", "reference", "compiled")
 
 FASTEST, ASKED = "the fastest that can run it", "asked for"
 """Why an engine ran: ``auto`` took it, or it was named."""
+
+CANNOT = "the compiled engine does not know {}"
+"""Why the reference ran, or why the compiled engine cannot."""
 
 MOST_INSTANCES = 100_000_000_000
 """Instances of a run, beyond which it would take hours."""
@@ -55,11 +60,15 @@ def simulate(
     kept = program.iterations if keep is None else min(max(0, keep), program.iterations)
     _check_size(program, kept)
     program.require_valid()
-    if engine == "reference":
+    unknown = program.only_reference
+    if unknown and engine == "compiled":
+        raise EngineError(f"{program.name}: {CANNOT.format(unknown)}; write engine: auto or reference")
+    if engine == "reference" or unknown:
         trace = _last(ReferenceEngine(program, progress).run(), kept)
     else:
         trace = CompiledEngine(program, progress, keep=kept).run()
-    return replace(trace, engine_why=FASTEST if engine == "auto" else ASKED)
+    why = CANNOT.format(unknown) if unknown else FASTEST
+    return replace(trace, engine_why=why if engine == "auto" else ASKED)
 
 
 def _check_size(program: Program, kept: int) -> None:
@@ -87,11 +96,14 @@ def _last(trace: Trace, kept: int) -> Trace:
     if kept == program.iterations:
         return trace
     wanted = trace.iteration >= program.iterations - kept
-    for update in program.batch_of_update:
-        wanted |= trace.task == update
+    wanted |= np.isin(trace.task, np.array(sorted(program.numbered), dtype=np.int32))
     wanted &= kept > 0
     columns = ("task", "iteration", "resource", "ready_s", "start_s", "end_s")
-    return replace(trace, **{name: getattr(trace, name)[wanted] for name in columns})
+    nodes = trace.nodes
+    if nodes is not None and len(nodes.cancelled):
+        there = (nodes.cancelled[:, 1] >= program.iterations - kept) & (kept > 0)
+        nodes = replace(nodes, cancelled=nodes.cancelled[there], done_frac=nodes.done_frac[there])
+    return replace(trace, nodes=nodes, **{name: getattr(trace, name)[wanted] for name in columns})
 
 
 class _CallableRoom(ModuleType):

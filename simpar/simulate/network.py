@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simpar.simulate import flows
-from simpar.simulate.flow_state import SPARSE, Flows
+from simpar.simulate.flow_state import SPARSE, STARTED, Flows
 from simpar.simulate.jit import can_compile, compiled_flows
 
 COMPILED_FROM = 2048
@@ -94,6 +94,19 @@ class FairNetwork:
     def start(self, channel: int, n_bytes: float) -> None:
         """Let the head of *channel* transmit *n_bytes*, more than 0, from this instant on."""
         self._start(self._state, channel, n_bytes)
+
+    def stop(self, channel: int, now: float) -> float:
+        """Take the flow of *channel* away and return the bytes that it had left; a settling must follow."""
+        state = self._state
+        waiting = [int(one) for one in state.started[: state.count[STARTED]]]
+        if channel in waiting:  # it has started in this instant, and nothing of it is sent
+            waiting.remove(channel)
+            state.started[: len(waiting)] = waiting
+            state.count[STARTED] = len(waiting)
+            return float(state.left[channel])
+        left = float(flows.left_at(state, channel, now))
+        flows.end(state, channel)
+        return left
 
     def settle(self, now: float) -> float:
         """Bring every flow to *now*, share the links anew, and return the seconds to the next completion.

@@ -1,4 +1,4 @@
-"""What joins and batches keep in mind while a program runs.
+"""What joins, batches and dispatch nodes keep in mind while a program runs.
 
 Nothing here has a clock: an engine says which tokens come and when a batch has its turn, and is told what
 is ready, whom to answer and whether to set a timer. Start with :class:`Gathering`.
@@ -6,12 +6,13 @@ is ready, whom to answer and whether to set a timer. Start with :class:`Gatherin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from simpar.program import Batch, Program
+from simpar.program import Batch, Dispatch, Program
 from simpar.trace import NodeLog
 
 Token = tuple[int, int]
@@ -125,15 +126,68 @@ class Gathering:
         return self.batch.mode == "timeout" and bool(self._waiting)
 
 
+class Dispatching:
+    """One dispatch node in one run: the slices that wait, the lanes that are idle, who got what."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self.dispatch = dispatch
+        self.sent: list[tuple[int, Token]] = []
+        """By number of the slice: the lane that it went to, and whose token it was."""
+        self._new: list[Token] = []
+        self._waiting: deque[Token] = deque()
+        self._freed = list(range(len(dispatch.lanes)))
+        self._idle: deque[int] = deque()
+        self._turn_due = False
+        self._reply = dict(zip(dispatch.senders, dispatch.replies, strict=True))
+
+    def enter(self, sender: int, iteration: int) -> bool:
+        """Let a slice come; return whether a turn is to be arranged in this instant."""
+        self._new.append((sender, iteration))
+        return self._ask()
+
+    def free(self, lane: int) -> bool:
+        """Let a lane be idle from this instant on; return what :meth:`enter` does."""
+        self._freed.append(lane)
+        return self._ask()
+
+    def _ask(self) -> bool:
+        asked, self._turn_due = self._turn_due, True
+        return not asked
+
+    def turn(self) -> list[tuple[int, int]]:
+        """Hand out what there is to who is idle; return the (lane, number) of each slice sent."""
+        self._turn_due = False
+        self._waiting.extend(sorted(self._new))
+        self._idle.extend(sorted(self._freed))
+        self._new.clear()
+        self._freed.clear()
+        found = []
+        while self._waiting and self._idle:
+            lane = self._idle.popleft()
+            found.append((lane, len(self.sent)))
+            self.sent.append((lane, self._waiting.popleft()))
+        return found
+
+    def reply(self, number: int) -> list[Token]:
+        """Return who is answered when slice *number* is through: a (reply, iteration), or nobody."""
+        _, (sender, iteration) = self.sent[number]
+        reply = self._reply[sender]
+        return [(reply, iteration)] if reply >= 0 else []
+
+
 def log(
     program: Program,
     gatherings: Iterable[Gathering],
     arrived: dict[tuple[int, int], list[tuple[float, int]]],
+    dispatchings: Iterable[Dispatching] = (),
+    cancelled: Mapping[tuple[int, int], float] | None = None,
 ) -> NodeLog:
-    """Return what the joins and batches of a run did.
+    """Return what the joins, batches and dispatch nodes of a run did.
 
     Args:
-        arrived: by join and iteration, the (time, sender) of all its tokens.
+        arrived: by join and iteration, the (time, sender) of all its tokens; of senders that were cancelled
+            the time is infinite.
+        cancelled: by task and iteration, the share of its work that was done.
     """
     members, flushed, dropped = [], [], []
     for gathering in gatherings:
@@ -141,6 +195,9 @@ def log(
         for number, tokens in enumerate(gathering.members):
             members += [(update, number, sender, iteration) for sender, iteration in tokens]
         flushed += [(update, number) for number in gathering.short]
+    for dispatching in dispatchings:
+        for number, (lane, (sender, iteration)) in enumerate(dispatching.sent):
+            members.append((dispatching.dispatch.lanes[lane][0], number, sender, iteration))
     for (join, iteration), came in sorted(arrived.items()):
         late = sorted(came)[program.joins[join] :]
         dropped += [(join, iteration, sender) for _, sender in late]
@@ -149,4 +206,6 @@ def log(
         members=np.array(members, dtype=np.int32).reshape(-1, 4),
         flushed=np.array(sorted(flushed), dtype=np.int32).reshape(-1, 2),
         dropped=np.array(dropped, dtype=np.int32).reshape(-1, 3),
+        cancelled=np.array(sorted(cancelled or ()), dtype=np.int32).reshape(-1, 2),
+        done_frac=np.array([done for _, done in sorted((cancelled or {}).items())], dtype=np.float64),
     )

@@ -1,17 +1,18 @@
 """The reference engine: a program as SimPy processes.
 
 This is the readable statement of what :mod:`simpar.program` means, and the oracle for every faster
-engine. A task instance is a generator of SimPy events; a resource is a :class:`Station`, because
+engine. A task instance is a generator of SimPy events; a resource is a *station*, because
 ``simpy.Resource`` serves in the order of requests and cannot keep the order rule: among instances
 ready at one time, the lower rank goes first, whoever happened to ask first.
+:mod:`simpar.simulate.stations` has both.
 
 How an instant is kept in order. SimPy's own priorities, 0 and 1, are those of everything that only settles:
 ends, lags, tokens, tasks without time. What has to wait until all that has happened is put on an
-:class:`Agenda`, and done in this order:
+*agenda*, and done in this order:
 
 =================  ==========================================================================
-rank               one grant, to the head of a station's queue, or the turn of a batch node; what it
-                   sets off settles before the next
+rank               one grant, to the head of a station's queue, the turn of a batch or dispatch node,
+                   or a join that stops its late feeders; what it sets off settles before the next
 last               grants by priority; then the network shares its links anew, once; then batches
                    that nothing more can come to are closed
 =================  ==========================================================================
@@ -22,30 +23,24 @@ there before :meth:`ReferenceEngine.run` runs among the tasks.
 
 from __future__ import annotations
 
-import heapq
-import itertools
+import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import simpy
-from simpy.events import NORMAL, Event, Timeout
+from simpy.events import Event, Timeout
 
 from simpar.errors import EngineError
-from simpar.program import NODE_BATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
+from simpar.program import NODE_BATCH, NODE_DISPATCH, NODE_JOIN, NODE_TASK, SHORTEST_S, Program
 from simpar.program.collecting import uncollected
 from simpar.simulate.network import FairNetwork
-from simpar.simulate.nodes import Gathering, log
+from simpar.simulate.nodes import Dispatching, Gathering, log
 from simpar.simulate.rings import of_template
+from simpar.simulate.stations import BY_PRIORITY, Agenda, Instance, Station, StoppedError, happen
 from simpar.trace import Totals, Trace
-
-SETTLED = NORMAL + 1
-"""Priority, among SimPy's events of one time, of what comes when all others have happened."""
-
-BY_PRIORITY = 2**40
-"""Place on the agenda of grants by priority, after those to any rank."""
 
 SHARE = BY_PRIORITY + 1
 """Place of the network's sharing of its links."""
@@ -62,110 +57,12 @@ _Edge = tuple[int, int, float, list[float] | None]  # (target, distance, lag, la
 _Reached = tuple[int, int, int]  # (task, iteration, sender of the token)
 
 
-class Agenda:
-    """What is to be done in this instant once it has settled, in order, settling again after each."""
-
-    def __init__(self, env: simpy.Environment) -> None:
-        self._env = env
-        self._todo: list[tuple[int, int, Callable[[Any], None], Any]] = []
-        self._number = itertools.count()
-        self._is_due = False
-
-    def add(self, place: int, call: Callable[[Any], None], argument: Any = None) -> None:
-        """Call ``call(argument)``, after all that has a smaller *place* or has the same one already."""
-        heapq.heappush(self._todo, (place, next(self._number), call, argument))
-        if not self._is_due:
-            self._plan()
-
-    def _plan(self) -> None:
-        self._is_due = True
-        settled = Event(self._env)
-        settled._ok, settled._value = True, None
-        settled.callbacks.append(self._go_on)
-        self._env.schedule(settled, priority=SETTLED)  # type: ignore[arg-type]  # SimPy names 0 and 1 only
-
-    def _go_on(self, _: Event) -> None:
-        env, todo, now = self._env, self._todo, self._env.now
-        while True:
-            call, argument = heapq.heappop(todo)[2:]
-            call(argument)
-            if not todo:
-                self._is_due = False
-                return
-            if env.peek() <= now:  # something settles before the next: SimPy comes back here
-                self._plan()
-                return
-
-
-def _happen(event: Event) -> None:
-    """Let *event* happen here and now, not after whatever else is due in this instant."""
-    event._ok, event._value = True, None
-    waiting, event.callbacks = event.callbacks, None  # type: ignore[assignment]  # as SimPy marks the past
-    for call in waiting:
-        call(event)
-
-
-class _Instance:
-    """A task instance under way: what SimPy's own process does, without an event at its begin and its end."""
-
-    __slots__ = ("_steps",)
-
-    def __init__(self, steps: Iterator[Event]) -> None:
-        self._steps = steps
-        self._go_on()
-
-    def _go_on(self, _: Event | None = None) -> None:
-        for event in self._steps:
-            event.callbacks.append(self._go_on)
-            return
-
-
 def _totals(trace: Trace) -> Totals:
     """Return what *trace*, of all instances, comes to."""
     on = trace.resource >= 0
     seconds = (trace.free_s - trace.start_s)[on]
     busy = np.bincount(trace.resource[on], weights=seconds, minlength=len(trace.program.resources))
     return Totals(len(trace), float(trace.end_s.max(initial=0.0)), busy.astype(np.float64))
-
-
-class Station:
-    """One resource: a queue in (ready, rank, iteration) order and ``capacity`` places.
-
-    A priority resource puts the task's priority first.
-    """
-
-    def __init__(self, env: simpy.Environment, agenda: Agenda, capacity: int, by_priority: bool) -> None:
-        self._env, self._agenda, self._free, self._by_priority = env, agenda, capacity, by_priority
-        self._queue: list[tuple[int, float, int, int, Event]] = []
-
-    def request(self, task: int, iteration: int, priority: int) -> Event:
-        """Return an event that happens when the instance is granted a place."""
-        granted = Event(self._env)
-        first = priority if self._by_priority else 0
-        heapq.heappush(self._queue, (first, self._env.now, task, iteration, granted))
-        self._offer()
-        return granted
-
-    def release(self) -> None:
-        """Give a place back."""
-        self._free += 1
-        if self._queue:
-            self._offer()
-
-    def _offer(self) -> None:
-        """Arrange for the head to be granted, where there is a place, once this instant has settled."""
-        if self._free:
-            rank = self._queue[0][2]
-            # Priorities are compared when all that is ready is there, so their grants come after the others'.
-            self._agenda.add(BY_PRIORITY if self._by_priority else rank, self._grant, rank)
-
-    def _grant(self, rank: int) -> None:
-        # Another instance may have come to the head since; its own offer is on the way then.
-        if self._free and self._queue and (self._by_priority or self._queue[0][2] == rank):
-            self._free -= 1
-            _happen(heapq.heappop(self._queue)[4])
-            if self._queue:
-                self._offer()
 
 
 class ReferenceEngine:
@@ -212,6 +109,21 @@ class ReferenceEngine:
             for reply in batch.replies:
                 if reply >= 0:
                     self._distances[reply].append(0)  # the token of the update
+        for dispatch in program.dispatches.values():
+            for reply in dispatch.replies:
+                if reply >= 0:
+                    self._distances[reply].append(0)  # the token of a slice that is through
+        self._dispatching = {node: Dispatching(one) for node, one in program.dispatches.items()}
+        self._frees = {  # by the last task of a lane: its node and the lane
+            lane[-1]: (node, number)
+            for node, one in program.dispatches.items()
+            for number, lane in enumerate(one.lanes)
+        }
+        self._runs = [program.most_runs(task) for task in range(tasks)]
+        self._join_of = {task: join for join, feeders in program.feeders.items() for task in feeders}
+        self._stopping: set[tuple[int, int]] = set()  # joins, by iteration, that have stopped their feeders
+        self._running: dict[tuple[int, int], Instance] = {}  # feeders under way
+        self._cancelled: dict[tuple[int, int], float] = {}  # the share of its work that each had done
         self._arrived: dict[tuple[int, int], list[tuple[float, int]]] = {}  # by join: (time, sender)
         self._under_way = 0  # instances that have not ended, tokens that have not arrived
         self._looking = False  # whether anything is going to happen
@@ -246,13 +158,17 @@ class ReferenceEngine:
             self._ready.append(instance)
 
     def _node_token(self, task: int, iteration: int, sender: int) -> None:
-        """Let one token arrive at a join or a batch."""
+        """Let one token arrive at a join, a batch or a dispatch node."""
+        if self._node[task] == NODE_DISPATCH:
+            if self._dispatching[task].enter(sender, iteration):
+                self._agenda.add(task, self._hand_out, task)
+            return
         if self._node[task] == NODE_BATCH:
             if self._gathering[task].enter(sender, iteration):
                 self._agenda.add(task, self._turn, task)
             return
         arrived = self._arrived.setdefault((task, iteration), [])
-        arrived.append((self.env.now, sender))
+        arrived.append((math.inf if (sender, iteration) in self._cancelled else self.env.now, sender))
         if len(arrived) == self._needed(task, iteration):
             self._ready.append((task, iteration))
 
@@ -260,7 +176,7 @@ class ReferenceEngine:
         """Send the tokens of *edges*, at once or after their lags."""
         for task, distance, lag, by_iteration in edges:
             target = iteration + distance
-            if target >= self._iterations:
+            if target >= self._runs[task]:
                 continue
             if by_iteration is not None:
                 lag = by_iteration[target]
@@ -281,10 +197,17 @@ class ReferenceEngine:
         ready, now = self._ready, self.env.now
         while ready:
             task, iteration = ready.popleft()
-            if self._resource[task] >= 0:
+            stopped = bool(self._join_of) and (self._join_of.get(task, -1), iteration) in self._stopping
+            if self._resource[task] >= 0 and not stopped:
                 self._under_way += 1
-                _Instance(self._instance(task, iteration))
+                instance = Instance(self._instance(task, iteration))
+                if task in self._join_of:
+                    self._running[task, iteration] = instance
             else:
+                if stopped:
+                    self._cancelled[task, iteration] = 0.0
+                elif task in self.program.feeders:
+                    self._agenda.add(task, self._cancel, (task, iteration))
                 self._record(task, iteration, now, now, now)
                 self._send(self._from_start[task], task, iteration)
                 self._ended(task, iteration)
@@ -299,6 +222,31 @@ class ReferenceEngine:
             gathering = self._update[task]
             for reply, own in gathering.replies(iteration):
                 self._token(reply, own, task)
+        elif task in self._frees:
+            node, lane = self._frees[task]
+            for reply, own in self._dispatching[node].reply(iteration):
+                self._token(reply, own, task)
+            if self._dispatching[node].free(lane):
+                self._agenda.add(node, self._hand_out, node)
+
+    # -- joins that cancel, and dispatch nodes ---------------------------------------------------
+
+    def _cancel(self, fired: tuple[int, int]) -> None:
+        """Stop what feeds a join in an iteration in which it has fired, and has not ended."""
+        join, iteration = fired
+        self._stopping.add(fired)
+        for task in self.program.feeders[join]:
+            instance = self._running.pop((task, iteration), None)
+            if instance is not None:
+                instance.stop()
+        self._settle()
+
+    def _hand_out(self, node: int) -> None:
+        """Let a dispatch node send slices to idle devices."""
+        dispatching = self._dispatching[node]
+        lanes = dispatching.dispatch.lanes
+        self._ready.extend((lanes[lane][0], number) for lane, number in dispatching.turn())
+        self._settle()
 
     # -- batches ---------------------------------------------------------------------------------
 
@@ -332,40 +280,74 @@ class ReferenceEngine:
 
     # -- instances -------------------------------------------------------------------------------
 
-    def _instance(self, task: int, iteration: int) -> Iterator[Event]:
+    def _instance(self, task: int, iteration: int) -> Generator[Event, None, None]:
         """One task in one iteration, from ready to end."""
         env, ready = self.env, self.env.now
         resource = self._resource[task]
         station = self._stations[resource]
-        yield station.request(task, iteration, self._priority[task])
-        start = env.now
-        if task in self._update:
-            self._update[task].start()
-        if self._from_start[task]:
-            self._send(self._from_start[task], task, iteration)
-            self._settle()
-        if self._is_flow[task]:
-            stretch = self._stretch.get(task)
-            n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
-            if self._lone_rate[resource]:
-                sending_s = self._overhead[task] + n_bytes / self._lone_rate[resource]
-                yield Timeout(env, max(SHORTEST_S, sending_s))
+        granted, start, sending = station.request(task, iteration, self._priority[task]), -1.0, 0.0
+        try:
+            yield granted
+            start = env.now
+            if task in self._update:
+                self._update[task].start()
+            if self._from_start[task]:
+                self._send(self._from_start[task], task, iteration)
+                self._settle()
+            if self._is_flow[task]:
+                stretch = self._stretch.get(task)
+                n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
+                if self._lone_rate[resource]:
+                    sending_s = self._overhead[task] + n_bytes / self._lone_rate[resource]
+                    yield Timeout(env, max(SHORTEST_S, sending_s))
+                else:
+                    if self._overhead[task]:
+                        yield Timeout(env, self._overhead[task])
+                    if n_bytes:
+                        sending = n_bytes
+                        yield self._transmit(resource, n_bytes)
             else:
-                if self._overhead[task]:
-                    yield Timeout(env, self._overhead[task])
-                if n_bytes:
-                    yield self._transmit(resource, n_bytes)
+                by_iteration = self._durations.get(task)
+                yield Timeout(env, self._seconds[task] if by_iteration is None else by_iteration[iteration])
             station.release()
-            if self._latency[task]:
-                yield Timeout(env, self._latency[task])
-        else:
-            by_iteration = self._durations.get(task)
-            yield Timeout(env, self._seconds[task] if by_iteration is None else by_iteration[iteration])
-            station.release()
+        except StoppedError:
+            if start < 0.0:
+                start = env.now
+                station.withdraw(granted)
+                self._send(self._from_start[task], task, iteration)
+            else:
+                station.release()
+            self._cancelled[task, iteration] = self._done(task, iteration, start, sending)
+        if self._join_of:
+            self._running.pop((task, iteration), None)
+        if self._latency[task] and self._is_flow[task] and (task, iteration) not in self._cancelled:
+            yield Timeout(env, self._latency[task])  # what has been sent arrives, whoever waits for it
         self._record(task, iteration, ready, start, env.now)
         self._under_way -= 1
         self._ended(task, iteration)
         self._settle()
+
+    def _done(self, task: int, iteration: int, start: float, sending: float) -> float:
+        """Return the share of its work that an instance has done that stops now.
+
+        Args:
+            sending: bytes that it transmits over links that it shares; 0 where it does not.
+        """
+        spent, resource = self.env.now - start, self._resource[task]
+        if sending:
+            del self._arrival[resource]
+            left = self._network.stop(resource, self.env.now)
+            self._share()
+            return 1.0 - left / sending
+        if self._is_flow[task]:
+            if not self._lone_rate[resource]:
+                return 0.0  # its overhead is not over
+            stretch = self._stretch.get(task)
+            n_bytes = self._bytes[task] * (1.0 if stretch is None else stretch[iteration])
+            sent = (spent - self._overhead[task]) * self._lone_rate[resource]
+            return max(0.0, sent / n_bytes) if n_bytes else 0.0
+        by_iteration = self._durations.get(task)
+        return spent / (self._seconds[task] if by_iteration is None else by_iteration[iteration])
 
     def _record(self, task: int, iteration: int, ready: float, start: float, end: float) -> None:
         self._rows.append((iteration, task, ready, start, end))
@@ -399,7 +381,7 @@ class ReferenceEngine:
         if event.value != self._promise:
             return  # the rates have changed since
         for channel in self._network.complete():
-            _happen(self._arrival.pop(channel))
+            happen(self._arrival.pop(channel))
         self._share()
 
     # -- the run ---------------------------------------------------------------------------------
@@ -420,6 +402,9 @@ class ReferenceEngine:
         with uncollected():
             self.env.run()
         updates = sum(len(gathering.members) for gathering in self._gathering.values())
+        for dispatching in self._dispatching.values():
+            lanes = dispatching.dispatch.lanes
+            updates += sum(len(lanes[lane]) for lane, _ in dispatching.sent)
         expected = len(self._periodic()) * self.program.iterations + updates
         if len(self._rows) < expected:
             raise EngineError(self._stuck())
@@ -438,19 +423,25 @@ class ReferenceEngine:
             ready_s=ready_s,
             start_s=start_s,
             end_s=end_s,
-            nodes=log(self.program, self._gathering.values(), self._arrived)
-            if self._gathering or self.program.joins
+            nodes=log(
+                self.program,
+                self._gathering.values(),
+                self._arrived,
+                self._dispatching.values(),
+                self._cancelled,
+            )
+            if self._gathering or self._dispatching or self.program.joins
             else None,
         )
         trace = replace(trace, totals=_totals(trace))
         return of_template(trace, self._template) if self._template.rings else trace
 
     def _periodic(self) -> list[int]:
-        """Return the tasks that run once an iteration: all but batches and their updates."""
+        """Return the tasks that run once an iteration, which nodes without instances do not set off."""
         return [
             task
             for task in range(len(self.program))
-            if self._node[task] != NODE_BATCH and task not in self._update
+            if self._node[task] not in (NODE_BATCH, NODE_DISPATCH) and task not in self.program.numbered
         ]
 
     def _stuck(self) -> str:

@@ -130,6 +130,12 @@ def nominal(setting: Setting) -> Program:
     except ProgramError as error:
         raise InputError([scenario.problem(where, str(error), f"try {fewer}")]) from None
     refuse_many(len(program), program.iterations)
+    if program.only_reference and setting.scenario.run.engine == "compiled":
+        said = f"the compiled engine does not know {program.only_reference}, as {setting.strategy.name} has"
+        raise InputError([scenario.problem("run.engine", said, "write auto or reference")])
+    if program.only_reference:
+        most = min(most, MOST_BY_REFERENCE)
+        refuse_many(round(program.turns.sum()), program.iterations)
     if program.folded * program.iterations > MOST_FOLDED:
         said = f"{program.folded:,} messages x {program.iterations:,} iterations are too many to simulate"
         raise InputError(

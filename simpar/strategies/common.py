@@ -336,9 +336,13 @@ class Star:
         after: Sequence[int],
         key: int = -1,
         priority: int | None = None,
+        turn: int = -1,
     ) -> tuple[int, int]:
-        """Add a push of a worker's gradients to a server; return its (first, last) task."""
-        return self._exchange("push", worker, server, n_bytes, after, key, priority)
+        """Add a push of a worker's gradients to a server; return its (first, last) task.
+
+        *turn* numbers those of an iteration that has several; -1 is the only one, or the last.
+        """
+        return self._exchange("push", worker, server, n_bytes, after, key, priority, turn)
 
     def pull(
         self,
@@ -365,11 +369,13 @@ class Star:
         after: Sequence[int],
         key: int,
         priority: int | None,
+        turn: int = -1,
     ) -> tuple[int, int]:
         back = kind == "pull"
         ends = (f"ps{server}", f"w{worker}") if back else (f"w{worker}", f"ps{server}")
         name = f"w{worker}.{kind}.ps{server}" + (f".{key}" if key >= 0 else "")
-        op = Op(kind, worker=worker, server=server, key=key)
+        name += f".turn{turn}" if turn >= 0 else ""
+        op = Op(kind, worker=worker, server=server, key=key, step=turn)
         way = self.way_to_server(worker, server, back=back)
         return self._send(name, op, ends, way, n_bytes, after, priority)
 

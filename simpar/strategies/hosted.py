@@ -11,12 +11,18 @@ More parts than workers are queued: each goes to the worker that will be free fi
 makespan within 2 - 1/k of the best), which sends one result for all of its own. A worker without a part
 waits with the others. With ``read: serial`` the store serves one worker after the other, in their order.
 
+With ``dispatch: free`` nothing is planned: a worker is sent a part, computes it, returns its result, and is
+sent the next one then (self-scheduling). A worker twice as fast gets twice as many parts. It takes parts
+of equal size, and there is nothing to wait for all to have read. The results are as many as parts, and so is
+what the host adds. With ``dispatch: fixed`` only one result a worker goes to the host.
+
 The host is ``ps0``: a machine with the bandwidth and the CPU of a parameter server. Nothing overlaps, and
 nothing of a step is read before the one before has ended (``data.prefetch`` does not matter).
 
 Formula: max read + max compute + gather + aggregate + return, where gather and return take
 alpha + max(n / B_w, W n / B_host) each, and aggregate W n / R_add + n / R_update; where the store is the
-bottleneck, read takes the sum of all bytes over its bandwidth, shared or serial.
+bottleneck, read takes the sum of all bytes over its bandwidth, shared or serial. With ``dispatch: free`` the
+parts take at most 2 - 1/k times as long as they could on k workers, where none holds up another.
 Sources: Thakur et al., IJHPCA 19(1), 2005, for gathering; Graham, Bounds on Multiprocessing Timing Anomalies,
 SIAM J. Appl. Math. 17(2), 1969, for list scheduling.
 """
@@ -24,6 +30,7 @@ SIAM J. Appl. Math. 17(2), 1969, for list scheduling.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from simpar.cost import memory
 from simpar.program import Op, Program
@@ -41,8 +48,12 @@ def build(setting: Setting) -> Program:
     """Return the program of data parallelism with a host."""
     workload, workers = setting.workload, range(setting.cluster.workers)
     star, sizes = Star(setting), part_sizes(setting)
+    options, n_bytes = setting.strategy.options, float(workload.parameter_bytes)
+    assert isinstance(options, HostedOptions)
+    if options.dispatch == "free":
+        done = _handed_out(star, sizes)
+        return _program(star, sizes, done, dispatch="free")
     begins, last = _compute(star, sizes)
-    n_bytes = float(workload.parameter_bytes)
     if n_bytes:
         results = [star.push(worker, HOST, n_bytes, [last[worker]])[1] for worker in sorted(last)]
         seconds = _aggregate_s(setting, n_bytes, len(results))
@@ -56,12 +67,18 @@ def build(setting: Setting) -> Program:
     for worker, tasks in begins.items():
         for task in tasks:
             star.builder.edge(returned[worker], task, distance=1)
+    return _program(star, sizes, done)
+
+
+def _program(star: Star, sizes: list[int], done: int, **facts: Any) -> Program:
+    """Return the program, whose step ends with the task *done*."""
+    workload, workers = star.setting.workload, star.setting.cluster.workers
     pieces = place(tensor_elements(workload), 1, "sliced")
     return star.program(
         clock="sync",
         updates=[done],
         samples=sum(sizes),
-        workers=len(workers),
+        workers=workers,
         memory=memory.server_fed_worker(workload.parameter_bytes, workload.activation_bytes * max(sizes)),
         hosts=1,
         parts=sizes,
@@ -71,7 +88,54 @@ def build(setting: Setting) -> Program:
             "start": [piece.start for piece in pieces],
             "elements": [piece.elements for piece in pieces],
         },
+        **facts,
     )
+
+
+def _handed_out(star: Star, sizes: list[int]) -> int:
+    """Add a step whose parts go to whoever is free, and return the task that ends it."""
+    setting, builder = star.setting, star.builder
+    if len(set(sizes)) > 1:
+        whole = sum(sizes)
+        fits = [count for count in range(1, whole + 1) if whole % count == 0]
+        best = min(fits, key=lambda count: (abs(count - len(sizes)), count))
+        said = f"{whole} samples do not make {len(sizes)} equal parts, as dispatch: free takes them"
+        raise setting.refuse("parts", said, f"write {best}, or dispatch: fixed")
+    n_bytes, workers = float(setting.workload.parameter_bytes), range(setting.cluster.workers)
+    numbers = range(len(sizes))
+    ready = [builder.gather(f"part.{part}", [], Op("gather", server=HOST, part=part)) for part in numbers]
+    node = builder.dispatch("ps0.dispatch", ready)
+    lanes = [_lane(star, worker, sizes[0]) for worker in workers]
+    through = [
+        builder.gather(f"ps0.result.{part}", [], Op("gather", server=HOST, part=part)) for part in numbers
+    ]
+    builder.lanes(node, lanes, dict(zip(ready, through, strict=True)))
+    if n_bytes:
+        seconds = _aggregate_s(setting, n_bytes, len(sizes))
+        done = builder.task("ps0.apply", Op("apply", server=HOST), star.server_cpu(HOST), seconds, through)
+        returned = [star.pull(worker, HOST, n_bytes, [done])[1] for worker in workers]
+        begin = builder.gather("returned", returned)
+    else:
+        begin = done = builder.gather("update", through, Op("update"))
+    for part in ready:
+        builder.edge(begin, part, distance=1)
+    return done
+
+
+def _lane(star: Star, worker: int, samples: int) -> range:
+    """Add what *worker* does with a part that it is sent, and return the tasks."""
+    setting, builder = star.setting, star.builder
+    n_bytes, layers = float(setting.workload.parameter_bytes), (0, len(setting.workload.layers))
+    forward_s, backward_s = pass_times(setting, worker, samples, layers)
+    feed, device = data.Feed(star, worker, samples), star.device(worker)
+    op = Op("forward", worker=worker, layers=layers)
+    forward = builder.task(f"w{worker}.forward", op, device, forward_s, feed.arrived)
+    op = Op("backward", worker=worker, layers=layers)
+    last = builder.task(f"w{worker}.backward", op, device, backward_s, [forward])
+    if n_bytes:
+        _, last = star.push(worker, HOST, n_bytes, [last])
+    free = builder.gather(f"w{worker}.free", [last], Op("gather", server=HOST))
+    return range(feed.first if feed.arrived else forward, free + 1)
 
 
 def _compute(star: Star, sizes: list[int]) -> tuple[dict[int, list[int]], dict[int, int]]:

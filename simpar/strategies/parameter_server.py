@@ -11,9 +11,10 @@ With ``colocate`` the servers live on the workers' machines, in turn, and share 
 the new parameters round: one push and one pull a machine.
 
 How much goes at once is a worker's to say. With ``push_every`` it adds up the gradients of several batches
-and then pushes once. With ``window`` it goes on to the next iteration before the replies are there, on the
-parameters that it got *window* iterations ago. With ``credit`` a push waits until those before it have left
-no more than so many bytes in the network; a server's word that one has arrived takes one latency.
+and then pushes once; with ``pull_every`` it pulls only after several pushes. With ``window`` it goes on to
+the next iteration before the replies are there, on the parameters that it got *window* iterations ago. With
+``credit`` a push waits until those before it have left no more than so many bytes in the network; a server's
+word that one has arrived takes one latency.
 
 What a server does with a push is the strategy's own: :mod:`simpar.strategies.ps_sync`,
 :mod:`simpar.strategies.ps_async`.
@@ -53,9 +54,9 @@ class Key:
         return f".{self.index}" if self.index >= 0 else ""
 
 
-Apply = Callable[[Key, Sequence[int]], Sequence[int]]
-"""Given a key and the push of each pusher that has arrived, add the server's tasks and return, for each
-pusher, the task that its pull waits for."""
+Apply = Callable[[Key, Sequence[int], int], Sequence[int]]
+"""Given a key, the push of each pusher that has arrived, and its turn (-1 for the last before a pull), add
+the server's tasks and return, for each pusher, the task that its pull waits for."""
 
 
 def least_tasks(setting: Setting) -> int:
@@ -75,7 +76,7 @@ def least_tasks(setting: Setting) -> int:
         most = {"sliced": max(counts), "hash": 1}.get(options.placement, len(counts))
         keys = min(options.servers, most)
     pushers = workers // setting.cluster.devices_per_node if options.local_merge else workers
-    passes = 2 * options.push_every * (len(groups(workload)) if options.overlap else 1)
+    passes = 2 * options.push_every * options.pull_every * (len(groups(workload)) if options.overlap else 1)
     return workers * passes + pushers * keys * (2 if setting.strategy.kind == "ps-sync" else 3)
 
 
@@ -110,6 +111,8 @@ class Servers:
         self.workers = setting.cluster.workers
         self.by_priority = options.priority and options.overlap
         """Whether links and servers take earlier layers first; without overlap all go together."""
+        self.batches = options.push_every * options.pull_every
+        """Batches of a worker in an iteration, which ends with a pull."""
         self.share = setting.cluster.devices_per_node if options.local_merge else 1
         """Workers whose gradients are one push."""
         self.pushers = list(range(0, self.workers, self.share))
@@ -176,40 +179,29 @@ class Servers:
             for worker in workers
         ]
         computed = [self._up_to_the_last(worker, feeds[worker]) for worker in workers]
-        for mine, (_, ends) in zip(feeds, computed, strict=True):
+        for mine, (_, ends, _) in zip(feeds, computed, strict=True):
             data.reuse(self.star, mine, ends)
-        forwards = [tasks for tasks, _ in computed]
+        forwards = [tasks for tasks, _, _ in computed]
         self.first = [tasks[0] for tasks in forwards]
         self.begin = [
             mine[0].first if mine[0].arrived else tasks[0]
             for mine, tasks in zip(feeds, forwards, strict=True)
         ]
-        before = [ends[-1] for _, ends in computed]
+        before = [ends[-1] for _, ends, _ in computed]
         sent: list[list[Sent]] = [[] for _ in self.pushers]
+        for turn in range(self.options.pull_every - 1):
+            for g in reversed(range(len(self.groups))):
+                ends = [computed[worker][2][turn][g] for worker in workers]
+                self._push(
+                    g, [[[ends[worker]] for _ in self.keys[g]] for worker in workers], sent, apply, turn
+                )
         for g in reversed(range(len(self.groups))):
             backwards = [
                 self._backward(worker, g, before[worker], self._parts(worker)[-1]) for worker in workers
             ]
             before = backwards
             keys, ranks = self.keys[g], range(len(self.pushers))
-            merged = self._merge(keys, backwards)
-            pushes: dict[tuple[int, int], int] = {}
-            for turn in range(len(keys)):
-                # Workers begin with different servers, so that they do not all queue at the first.
-                for rank, worker in enumerate(self.pushers):
-                    k = (rank + turn) % len(keys)
-                    first, pushes[rank, k] = self.star.push(
-                        worker,
-                        keys[k].server,
-                        keys[k].bytes,
-                        merged[rank][k],
-                        keys[k].index,
-                        self._place(keys[k]),
-                    )
-                    back = self.star.way_to_server(worker, keys[k].server, back=True)
-                    last = pushes[rank, k]
-                    sent[rank].append(Sent(first, last, keys[k].bytes, back.latency_s))
-            released = [apply(key, [pushes[rank, k] for rank in ranks]) for k, key in enumerate(keys)]
+            released = self._push(g, self._merge(keys, backwards), sent, apply)
             pulled: dict[tuple[int, int], int] = {}
             for turn in ranks:
                 for k, key in enumerate(keys):
@@ -228,30 +220,67 @@ class Servers:
         for worker in workers:
             builder.edge(before[worker], self.first[worker], distance=1)
 
+    def _push(
+        self,
+        g: int,
+        after: Sequence[Sequence[Sequence[int]]],
+        sent: Sequence[list[Sent]],
+        apply: Apply,
+        turn: int = -1,
+    ) -> list[Sequence[int]]:
+        """Add the pushes of group *g*, and what servers do with them; return by key whom they release.
+
+        Args:
+            after: what each push waits for, by pusher and key.
+            sent: by pusher, its pushes so far; these are added.
+            turn: number of the push in its iteration, -1 for the last one.
+        """
+        keys = self.keys[g]
+        pushes: dict[tuple[int, int], int] = {}
+        for shift in range(len(keys)):
+            # Workers begin with different servers, so that they do not all queue at the first.
+            for rank, worker in enumerate(self.pushers):
+                k = (rank + shift) % len(keys)
+                key = keys[k]
+                first, pushes[rank, k] = self.star.push(
+                    worker, key.server, key.bytes, after[rank][k], key.index, self._place(key), turn
+                )
+                back = self.star.way_to_server(worker, key.server, back=True)
+                sent[rank].append(Sent(first, pushes[rank, k], key.bytes, back.latency_s))
+        ranks = range(len(self.pushers))
+        return [apply(key, [pushes[rank, k] for rank in ranks], turn) for k, key in enumerate(keys)]
+
     def _parts(self, worker: int) -> list[int]:
         """Return the parts of an iteration's samples that are *worker*'s: [-1] where it has one batch."""
-        each = self.options.push_every
+        each = self.batches
         return [-1] if each == 1 else list(range(worker * each, (worker + 1) * each))
 
-    def _up_to_the_last(self, worker: int, feeds: Sequence[data.Feed]) -> tuple[list[int], list[int]]:
-        """Add all that *worker* computes before the backward pass whose gradients go out.
+    def _up_to_the_last(
+        self, worker: int, feeds: Sequence[data.Feed]
+    ) -> tuple[list[int], list[int], list[dict[int, int]]]:
+        """Add all that *worker* computes before the backward pass after whose push it pulls.
 
         Returns:
-            The forward pass of the first batch, by group, and the end of that of each batch.
+            The forward pass of the first batch, by group; the end of that of each batch; and of each push
+            before the last, the backward pass by group whose end it waits for.
         """
         first: list[int] = []
         ends: list[int] = []
+        pushed: list[dict[int, int]] = []
         for part, feed in zip(self._parts(worker), feeds, strict=True):
             before: list[int] = []
             if ends:
                 (done,) = ends[-1:]
+                backwards = {}
                 for g in reversed(range(len(self.groups))):
-                    done = self._backward(worker, g, done, part - 1)
+                    done = backwards[g] = self._backward(worker, g, done, part - 1)
                 before = [done]
+                if len(ends) % self.options.push_every == 0:
+                    pushed.append(backwards)
             tasks = self._forward(worker, [*before, *feed.arrived], part)
             first = first or tasks
             ends.append(tasks[-1])
-        return first, ends
+        return first, ends, pushed
 
     def _merge(self, keys: Sequence[Key], backwards: Sequence[int]) -> list[list[list[int]]]:
         """Add what devices send to the first of their machine; return what each push waits for.
@@ -299,7 +328,7 @@ class Servers:
         return key.group if self.by_priority else None
 
     def _name(self, worker: int, what: str, g: int, part: int) -> str:
-        batch = f".batch{part % self.options.push_every}" if part >= 0 else ""
+        batch = f".batch{part % self.batches}" if part >= 0 else ""
         return f"w{worker}.{what}" + (f".{g}" if len(self.groups) > 1 else "") + batch
 
     def _forward(self, worker: int, after: Sequence[int], part: int) -> list[int]:
@@ -328,11 +357,14 @@ class Servers:
 
     # -- the servers' time -----------------------------------------------------------------------
 
-    def serve(self, what: str, key: Key, seconds: float, after: Sequence[int], worker: int = -1) -> int:
+    def serve(
+        self, what: str, key: Key, seconds: float, after: Sequence[int], worker: int = -1, turn: int = -1
+    ) -> int:
         """Add a task of a server for *key*, which adds or applies, for one worker or for all; return it."""
+        ending = key.end + (f".turn{turn}" if turn >= 0 else "")
         return self.star.builder.task(
-            f"ps{key.server}.{what}" + (f".w{worker}" if worker >= 0 else "") + key.end,
-            Op(what, worker=worker, server=key.server, key=key.index),
+            f"ps{key.server}.{what}" + (f".w{worker}" if worker >= 0 else "") + ending,
+            Op(what, worker=worker, server=key.server, key=key.index, step=turn),
             self.star.server_cpu(key.server, self.by_priority),
             seconds,
             after,
@@ -404,7 +436,7 @@ class Servers:
             "memory": memory.server_fed_worker(
                 workload.parameter_bytes, workload.activation_bytes * workload.batch, self.options.window
             ),
-            "samples": self.options.push_every * self.setting.global_batch,
+            "samples": self.batches * self.setting.global_batch,
             "workers": self.workers,
             **self._flow_facts(),
             "servers": self.options.servers,
@@ -432,9 +464,12 @@ class Servers:
         options, batch = self.options, self.setting.workload.batch
         found: dict[str, Any] = {}
         if options.push_every > 1:
-            pieces = self.workers * options.push_every
-            found |= {"push_every": options.push_every, "parts": [batch] * pieces}
-            found["global_batch"] = pieces * batch
+            found["push_every"] = options.push_every
+        if options.pull_every > 1:
+            found["pull_every"] = options.pull_every
+        if self.batches > 1:
+            pieces = self.workers * self.batches
+            found |= {"parts": [batch] * pieces, "global_batch": pieces * batch}
         if options.window > 1:
             found["window"] = options.window
         if self.held_back:

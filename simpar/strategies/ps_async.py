@@ -15,6 +15,12 @@ With ``push_every: t`` a worker pushes the sum of t batches at once (and pulls a
 it computes on while up to w of its pushes are without a reply, on the parameters that the last but w
 brought: its own updates count as missed, too, and staleness is w W - 1.
 
+With ``pull_every: n`` it pulls at every n-th push only (n_fetch of Downpour SGD). In between it waits for
+nobody, and goes on with its own copy of the parameters, which it updates with its own gradients as the
+server does. An iteration, and a step, are n pushes then. The j-th push after a pull has missed j times as
+many updates as every push else, so that staleness, in which a worker's own updates count, is
+W (n + 1) / 2 - 1 on average where communication takes little time; of the n-th it is n W - 1 in any case.
+
 Equal workers that start together stay together; ``run.stagger: even`` lets worker w begin at w/W of
 the cycle that it would have alone. With ``local_merge`` a machine goes its own pace as one worker does, that
 of its slowest device, and staleness is the number of machines - 1.
@@ -54,6 +60,7 @@ class Trigger:
 def build(setting: Setting) -> Program:
     """Return the program of asynchronous training with parameter servers."""
     trigger = trigger_of(setting)
+    _check_pulls(setting)
     if trigger is None:
         return at_own_pace(setting, iterations(setting), released=lambda servers, key, applies: applies)
     # Who waits for a batch to fill waits until all others have been round at most: twice its own time.
@@ -61,13 +68,33 @@ def build(setting: Setting) -> Program:
     servers, starts = _begun(setting, iterations(setting, 2.0 if waits else 1.0))
     updates: list[int] = []
 
-    def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
+    def apply(key: Key, pushes: Sequence[int], turn: int) -> Sequence[int]:
         update, replies = _gathered(servers, key, pushes, trigger)
         updates.append(update)
         return replies
 
     servers.lay(apply)
     return _ended(servers, starts, updates, trigger=asdict(trigger))
+
+
+def _check_pulls(setting: Setting) -> None:
+    """Refuse ``pull_every`` with options that give every push a reply, or several devices one."""
+    options = setting.strategy.options
+    assert isinstance(options, PsAsyncOptions)
+    if options.pull_every == 1:
+        return
+    if options.window > 1:
+        said = "a window lets a worker go on without the replies that pull_every has it wait for"
+        raise setting.refuse("pull_every", said, "write 1, or window: 1")
+    for option in ("trigger", "softsync"):
+        if getattr(options, option) is not None:
+            said = (
+                f"with {option} every push is answered, and a worker that needs no answer would wait for it"
+            )
+            raise setting.refuse("pull_every", said, f"write 1, or remove '{option}'")
+    if options.local_merge:
+        said = "devices that merge first share what one of them pulls, and have no copies of their own"
+        raise setting.refuse("pull_every", said, "write 1, or local_merge: false")
 
 
 def trigger_of(setting: Setting) -> Trigger | None:
@@ -112,14 +139,14 @@ def at_own_pace(setting: Setting, rounds: int, released: Release, **facts: Any) 
     servers, starts = _begun(setting, rounds)
     applies: list[int] = []
 
-    def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
+    def apply(key: Key, pushes: Sequence[int], turn: int) -> Sequence[int]:
         seconds = servers.add_and_update_s(key)
         done = [
-            servers.serve("apply", key, seconds, [push], worker)
+            servers.serve("apply", key, seconds, [push], worker, turn)
             for worker, push in zip(servers.pushers, pushes, strict=True)
         ]
         applies.extend(done)
-        return released(servers, key, done)
+        return released(servers, key, done) if turn < 0 else done
 
     servers.lay(apply)
     return _ended(servers, starts, applies, **facts)

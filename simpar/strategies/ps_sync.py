@@ -8,7 +8,12 @@ With ``backup_workers: b``, a server updates at the first W - b pushes of a step
 that comes later is received, added up where adding takes time, and dropped. Its worker has finished its
 iteration by then and is answered at once, so it begins the next one late, but without waiting: it
 catches up as soon as it is faster than the step. A worker that is slower in every step stays behind, and
-all it computes is dropped. Samples of a step are those of W - b workers.
+all it computes is dropped. Samples of a step are those of W - b workers. With ``late: cancel`` those that are
+late stop when the update begins, wherever they are: what they compute or read, and the push that they send,
+is given up, and they are answered with the others. So all begin every iteration together, and what is slow
+in one may be among the first in the next. That takes a single server and no overlap, so that what is late
+for one update is late for all. The links' bytes are what was sent; the account of a step's traffic has what
+workers set out to send.
 
 With ``push_every: t`` a step has t batches of every worker, whose gradients go out as one sum. With
 ``window: w`` a worker goes on while its pushes and pulls are on their way: it trains on parameters that are
@@ -18,7 +23,8 @@ Formula: without overlap, Z + 2 (alpha + max(n / B_w, W n / (S B_s))) for W work
 equal shards of n bytes, links of B_w and B_s bytes per second, latency alpha, compute Z; the servers' adds
 and update come on top. With unequal shards the fullest server's load takes the place of n / S.
 With backup workers and compute times that vary, Z ends with the (W - b)-th worker to be through, where
-those that were late began late.
+those that were late began late; with ``late: cancel`` Z is the (W - b)-th smallest of W compute times in
+every step, of exponential ones (H_W - H_b) / mu on average.
 Sources: Li et al., Scaling Distributed Machine Learning with the Parameter Server, OSDI 2014;
 Chen et al., Revisiting Distributed Synchronous SGD, arXiv 1604.00981, 2016, for backup workers.
 """
@@ -38,18 +44,21 @@ def build(setting: Setting) -> Program:
     servers = Servers(setting)
     options = setting.strategy.options
     assert isinstance(options, PsSyncOptions)
-    backups = options.backup_workers
+    backups, cancels = options.backup_workers, options.late == "cancel" and options.backup_workers > 0
+    if cancels:
+        _check_cancel(setting, sum(map(len, servers.keys)))
     awaited = len(servers.pushers) - backups
     updates: list[int] = []
 
-    def apply(key: Key, pushes: Sequence[int]) -> Sequence[int]:
+    def apply(key: Key, pushes: Sequence[int], turn: int) -> Sequence[int]:
         added = servers.added(key, pushes)
         if backups:
             op = Op("gather", server=key.server, key=key.index)
-            added = [servers.star.builder.join(f"ps{key.server}.enough{key.end}", added, awaited, op)]
+            name = f"ps{key.server}.enough{key.end}"
+            added = [servers.star.builder.join(name, added, awaited, op, cancels=cancels)]
         done = servers.serve("apply", key, servers.update_s(key), added)
         updates.append(done)
-        if not backups:
+        if not backups or cancels:
             return [done] * len(pushes)
         # A worker that is late asks for the parameters when it has pushed, not before.
         return [
@@ -61,4 +70,20 @@ def build(setting: Setting) -> Program:
     if not backups:
         return servers.program("sync", updates)
     samples = awaited * servers.share * options.push_every * setting.workload.batch
-    return servers.program("sync", updates, awaited, samples=samples, backup_workers=backups)
+    facts = {"late": "cancel"} if cancels else {}
+    return servers.program("sync", updates, awaited, samples=samples, backup_workers=backups, **facts)
+
+
+def _check_cancel(setting: Setting, keys: int) -> None:
+    """Refuse ``late: cancel`` where there is no one moment from which on a worker is late."""
+    options = setting.strategy.options
+    assert isinstance(options, PsSyncOptions)
+    if options.overlap:
+        said = "with overlap a push that is late for one slice is in time for another"
+        raise setting.refuse("late", said, "write finish, or overlap: false")
+    if keys > 1:
+        said = f"a push that is late for one of {keys} servers is in time for another"
+        raise setting.refuse("late", said, "write finish, or servers: 1")
+    if options.window > 1:
+        said = "a worker with a window is in later iterations already when its push turns out to be late"
+        raise setting.refuse("late", said, "write finish, or window: 1")

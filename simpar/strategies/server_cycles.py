@@ -44,7 +44,7 @@ class Cycles:
 
     def alone_s(self, worker: int) -> float:
         """Return the seconds of one cycle of *worker*, or of all that it pushes for, if it were alone."""
-        read = self.share * self.options.push_every * self.setting.workload.batch
+        read = self.share * self.options.push_every * self.options.pull_every * self.setting.workload.batch
         loading = data.alone_s(self.setting, read)
         return max(self._training_s(worker), loading)
 
@@ -84,7 +84,7 @@ class Cycles:
         """Return the seconds that *worker* is expected to compute between two pushes."""
         forward, backward = self._times[worker]
         batch_s = expected_compute(self.setting, worker, math.fsum(forward) + math.fsum(backward))
-        return self.options.push_every * batch_s
+        return self.options.push_every * self.options.pull_every * batch_s
 
     def _merge_s(self) -> float:
         """Return the seconds to bring the exposed gradients of a machine's devices to its first one."""

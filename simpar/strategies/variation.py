@@ -1,9 +1,10 @@
 """Times that vary: a program with its compute, its messages and its servers' work drawn at random.
 
 A strategy compiles with nominal times; :func:`vary` lays the draws of one replication over its program. What
-is drawn belongs to a worker and an iteration, not to a task: in each iteration a worker's compute takes one
-factor longer, and every byte takes another that it sends to servers, gets from them or passes on. So every
-strategy of a scenario meets the same luck (common random numbers), and their difference is theirs.
+is drawn belongs to a worker and a batch or an iteration, not to a task: a worker's compute takes one factor
+longer of each batch, and in each iteration every byte takes another that it sends to servers, gets from them
+or passes on. So every strategy of a scenario meets the same luck (common random numbers), and their
+difference is theirs.
 
 A worker that is slow for ever is no draw: it is in the cluster's speeds. Latency does not vary, and nor does
 the overhead of a message. A collective in closed form takes as long as its slowest worker's link.
@@ -67,7 +68,7 @@ def replications(scenario: Scenario) -> int:
 def vary(program: Program, setting: Setting, replication: int = 0) -> Program:
     """Return *program* with the times of one replication; itself where nothing varies."""
     variation = setting.scenario.variation
-    draws = _Draws(setting, program.iterations, replication)
+    draws = _Draws(setting, program.iterations, batches(program), replication)
     durations, stretch, lags = dict(program.durations), dict(program.stretch), dict(program.lags)
     spelled = any(one.probability is not None for one in variation.stragglers or ())
     if variation.compute is not None or spelled:
@@ -83,6 +84,11 @@ def vary(program: Program, setting: Setting, replication: int = 0) -> Program:
         return program
     meta = {**program.meta, "replication": replication}
     return replace(program, durations=durations, stretch=stretch, lags=lags, meta=meta)
+
+
+def batches(program: Program) -> int:
+    """Return how many batches of its own a worker computes in an iteration, one after another."""
+    return int(program.meta.get("push_every", 1) * program.meta.get("pull_every", 1))
 
 
 def expected_compute(setting: Setting, worker: int, batch_s: float) -> float:
@@ -129,8 +135,9 @@ def distribution_of(setting: Setting, key: str, spec: DistributionSpec) -> Distr
 class _Draws:
     """The factors of one replication, by worker, each drawn when it is first asked for."""
 
-    def __init__(self, setting: Setting, iterations: int, replication: int) -> None:
+    def __init__(self, setting: Setting, iterations: int, batches: int, replication: int) -> None:
         self._setting, self._iterations, self._replication = setting, iterations, replication
+        self._batches = batches * iterations
         self._known: dict[tuple[int, int], Factors] = {}
 
     def _generator(self, purpose: int, *index: int) -> np.random.Generator:
@@ -141,22 +148,23 @@ class _Draws:
     def _of(self, purpose: int, key: str, spec: DistributionSpec, index: int) -> Factors:
         if (purpose, index) not in self._known:
             distribution = distribution_of(self._setting, key, spec)
-            self._known[purpose, index] = distribution.draw(self._generator(purpose, index), self._iterations)
+            count = self._batches if purpose == COMPUTE else self._iterations
+            self._known[purpose, index] = distribution.draw(self._generator(purpose, index), count)
         return self._known[purpose, index]
 
     def compute(self, worker: int, luck: int) -> Factors:
-        """Return the factors of *worker*'s compute; *luck* is whose random numbers it meets."""
+        """Return the factors of *worker*'s compute by batch; *luck* is whose random numbers it meets."""
         variation = self._setting.scenario.variation
-        factors = np.ones(self._iterations)
+        factors = np.ones(self._batches)
         if variation.compute is not None:
             factors = self._of(COMPUTE, "compute", variation.compute, luck)
         for number, one in enumerate(variation.stragglers or ()):
             if one.probability is None or one.worker not in (None, worker):
                 continue
-            # Spells that began before the run still last: slow while any of the last so many iterations began
-            # one. So every iteration is as likely to be slow as any other.
+            # Spells that began before the run still last: slow while any of the last so many batches began
+            # one. So every batch is as likely to be slow as any other.
             lasts = one.steps or 1
-            begins = self._generator(SPELL, number, luck).random(lasts - 1 + self._iterations)
+            begins = self._generator(SPELL, number, luck).random(lasts - 1 + self._batches)
             count = np.concatenate([[0], np.cumsum(begins < one.probability)])
             slow = count[lasts:] > count[:-lasts]
             factors = np.where(slow, factors * one.factor, factors)
@@ -185,10 +193,13 @@ class _Draws:
 def _computes(program: Program, setting: Setting, draws: _Draws) -> dict[int, Factors]:
     """Return the drawn durations of the forward and backward passes."""
     alone = setting.strategy.kind == "single"  # one device, on the batches of all
-    found = {}
+    found, each = {}, batches(program)
     for task, op in enumerate(program.ops):
         if op.kind in ("forward", "backward") and program.resource[task] >= 0:
             factors = draws.compute(op.worker, op.part if alone else op.worker)
+            if each > 1:
+                factors = factors[op.part % each :: each]
+            factors = _by_run(program, task, factors)
             found[task] = whole_picoseconds(_nominal(program, task) * factors)
     return found
 
@@ -212,7 +223,7 @@ def _messages(
         r = int(program.resource[task])
         if r < 0 or not (program.message[task] >= 0 or program.resources[r].kind == "collective"):
             continue
-        factors = draws.link(op.worker)
+        factors = _by_run(program, task, draws.link(op.worker))
         if program.is_flow(task):
             stretch[task] = factors
             continue
@@ -223,8 +234,14 @@ def _messages(
             # Cut-through: the next hop lags by how much longer the bytes take on the hop before.
             bytes_s = [program.seconds[task] - _overhead_of(program, task) for task in (u, v)]
             more = max(0.0, float(bytes_s[0] - bytes_s[1]))
-            lags[edge] = np.maximum(0.0, lag - more) + more * draws.link(program.ops[u].worker)
+            factors = _by_run(program, v, draws.link(program.ops[u].worker))
+            lags[edge] = np.maximum(0.0, lag - more) + more * factors
     return durations, stretch, lags
+
+
+def _by_run(program: Program, task: int, factors: Factors) -> Factors:
+    """Return one factor a run of *task*: where slices are handed out, their iteration's for each of them."""
+    return np.repeat(factors, program.most_runs(task) // program.iterations)
 
 
 def _nominal(program: Program, task: int) -> Factors | np.float64:

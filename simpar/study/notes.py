@@ -5,6 +5,7 @@ A setting that changed no number is said here, and so is what makes a row differ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from simpar.hardware import Cluster, load_instances
@@ -13,6 +14,7 @@ from simpar.result import Measured, Row
 from simpar.result.labels import memory_parts, size
 from simpar.scenario import IntraSpec, NetworkSpec, Scenario
 from simpar.scenario.variation import DISTRIBUTED
+from simpar.simulate import ASKED
 from simpar.strategies import Setting
 from simpar.strategies.common import layer_times
 from simpar.strategies.operations import memory_bound
@@ -105,9 +107,10 @@ def _of_few(setting: Setting, measured: Measured, name: str) -> list[str]:
 def _of_flow_control(measured: Measured, name: str) -> list[str]:
     """Return what of a strategy's flow control makes its steps other than those that it is compared with."""
     meta, said = measured.program.meta, []
-    if "push_every" in meta:
-        batches = f"{meta['push_every']} batches of every worker"
-        said.append(f"a step of {name} has {batches} (push_every): compare samples per second")
+    several = [option for option in ("push_every", "pull_every") if option in meta]
+    if several:
+        batches = f"{math.prod(meta[option] for option in several)} batches of every worker"
+        said.append(f"a step of {name} has {batches} ({', '.join(several)}): compare samples per second")
     if "window" in meta and not measured.is_async:
         old = f"{meta['window'] - 1} update{'s' if meta['window'] > 2 else ''} old"
         why = f"its window of {meta['window']} lets workers go on before the replies are there"
@@ -128,6 +131,7 @@ def _of_gathering(measured: Measured, name: str) -> list[str]:
         said.append(
             f"{name} trains on {meta['workers'] - meta['backup_workers']} gradients a step and drops "
             f"{meta['backup_workers']}, {100 * share:.0f} % of them w{slowest}'s"
+            + (", cut short when the update begins" if meta.get("late") == "cancel" else "")
         )
     stalled = {
         float(trace.ready_s[trace.row(update, number)]) for update, number in trace.nodes.flushed.tolist()
@@ -196,11 +200,15 @@ def of_memory(setting: Setting, program: Program) -> list[str]:
 def of_engine(rows: Sequence[Row]) -> list[str]:
     """Return what is out of the ordinary with the engines that simulated *rows*, each once."""
     said = []
-    if any(row.engine == "reference" for row in rows):
+    by_reference = [row for row in rows if row.engine == "reference"]
+    if any(row.engine_why == ASKED for row in by_reference):
         said.append(
             "simulated by the reference engine, as run.engine asks: the compiled one gives the same answer "
             "to the last bit, sooner"
         )
+    for why in dict.fromkeys(row.engine_why for row in by_reference if row.engine_why != ASKED):
+        names = [row.name for row in by_reference if row.engine_why == why]
+        said.append(f"{', '.join(names)}: simulated by the reference engine, as {why}")
     traces = [row.measured.trace for row in rows if row.measured is not None]
     return said + list(dict.fromkeys(trace.note for trace in traces if trace.note))
 
@@ -509,6 +517,8 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
         for option in ("load_barrier", "read"):
             if option in given and not read:
                 found.append((option, "data is there at once without data.store_bandwidth"))
+        if "dispatch" in given and "dispatch" not in meta:
+            found.append(("dispatch", "fixed is the default"))
         if "parts" in given and len(meta["parts"]) == meta["workers"]:
             found.append(("parts", "one a worker is the default"))
     if "combine" in given:

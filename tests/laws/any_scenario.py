@@ -20,6 +20,21 @@ def draw(seed):
             options["slice_bytes"] = f"{rng.randint(400, 9000)} B"
         return options
 
+    flow = random.Random(1_000_000 + seed)  # a stream of its own: whatever it has, all else stays
+
+    def controlled(options, kind):
+        """Return *options*, in half of the scenarios with one or several of flow control."""
+        if flow.random() < 0.5:
+            return options
+        several = {
+            "push_every": flow.choice([1, 1, 2, 3]),
+            "window": flow.choice([1, 1, 1, 2]),
+            "credit": flow.choice([None, f"{flow.randint(100, 9000)} B"]),
+        }
+        if kind == "ps-async" and several["window"] == 1:
+            several["pull_every"] = flow.choice([1, 2])
+        return options | {key: value for key, value in several.items() if value not in (1, None)}
+
     ring = {"overlap": rng.random() < 0.5}
     if rng.random() < 0.5:
         ring["bucket"] = f"{rng.randint(1, 9000)} B"
@@ -30,8 +45,8 @@ def draw(seed):
     return {
         "strategies": [
             "single",
-            {"ps-sync": ps()},
-            {"ps-async": ps()},
+            {"ps-sync": controlled(ps(), "ps-sync")},
+            {"ps-async": controlled(ps(), "ps-async")},
             {"allreduce": ring},
             {"pipeline": pipeline},
             {"hosted": {"parts": 3}},

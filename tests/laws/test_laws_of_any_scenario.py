@@ -61,16 +61,16 @@ def test_what_is_sent_is_received(case):
 
 @pytest.mark.parametrize("kind", ["ps-sync", "ps-async"])
 def test_every_worker_pushes_and_pulls_all_parameters(case, kind):
-    """2 n W bytes a step; a server gets and gives what it holds, once a worker."""
+    """2 n W bytes a step; a server gets and gives what it holds, once a worker, or gets it several times."""
     program = case.rows[kind].measured.program
-    ends = by_end(program)
-    for way in ("out", "in"):
+    ends, pushes = by_end(program), program.meta.get("pull_every", 1)
+    for way, back, times_ in (("out", "in", pushes), ("in", "out", 1)):
         for worker in range(case.workers):
-            assert ends.get((f"w{worker}", way), 0) == case.n_bytes
+            assert ends.get((f"w{worker}", way), 0) == times_ * case.n_bytes
         for server, load in enumerate(program.meta["server_loads_bytes"]):
-            assert ends.get((f"ps{server}", way), 0) == case.workers * load
+            assert ends.get((f"ps{server}", back), 0) == times_ * case.workers * load
     assert sum(program.meta["server_loads_bytes"]) == case.n_bytes
-    assert total(ends, "out") == 2 * case.n_bytes * case.workers
+    assert total(ends, "out") == (1 + pushes) * case.n_bytes * case.workers
 
 
 def test_a_ring_sends_all_but_one_share_twice(case):
@@ -165,6 +165,18 @@ def slack(row):
     return 1 - 1e-9
 
 
+def batches(row):
+    """Return the batches of a worker in an iteration."""
+    meta = row.measured.program.meta
+    return meta.get("push_every", 1) * meta.get("pull_every", 1)
+
+
+def late(row):
+    """Return the share of the measured time by which a window lets updates be late at its beginning only."""
+    program = row.measured.program
+    return (program.meta.get("window", 1) - 1) / (program.iterations - program.meta["warmup"])
+
+
 def measured_from_an_update(case):
     """With run.warmup 0 the first step has no pull before it and begins with the run."""
     return case.drawn["run"]["warmup"] > 0
@@ -183,10 +195,8 @@ def test_no_step_is_shorter_than_its_compute(case):
         "pipeline": case.workers * fastest / stages,
     }
     for kind, bound in bounds.items():
-        program = rows[kind].measured.program
-        # With a window, updates may be late at the beginning and in time at the end: by as many iterations.
-        late = (program.meta.get("window", 1) - 1) / (program.iterations - program.meta["warmup"])
-        assert rows[kind].step_s >= bound * (1 - late) * slack(rows[kind]), kind
+        row = rows[kind]
+        assert row.step_s >= batches(row) * bound * (1 - late(row)) * slack(row), kind
 
 
 def test_no_step_is_shorter_than_its_bytes_on_the_fullest_link(case):
@@ -197,8 +207,9 @@ def test_no_step_is_shorter_than_its_bytes_on_the_fullest_link(case):
     for kind in ("ps-sync", "ps-async"):
         row = case.rows[kind]
         fullest = max(row.measured.program.meta["server_loads_bytes"])
-        bound = max(case.n_bytes / bandwidth, case.workers * fullest / server_bandwidth)
-        assert row.step_s >= bound * slack(row), kind
+        pushes = row.measured.program.meta.get("pull_every", 1)
+        bound = pushes * max(case.n_bytes / bandwidth, case.workers * fullest / server_bandwidth)
+        assert row.step_s >= bound * (1 - late(row)) * slack(row), kind
     share = 2 * (case.workers - 1) / case.workers
     assert case.rows["allreduce"].step_s >= share * case.n_bytes / bandwidth * (1 - 1e-9)
     cuts = case.rows["pipeline"].measured.program.meta["cut_bytes"]
@@ -209,14 +220,14 @@ def test_workers_are_worth_no_more_than_as_many_of_the_fastest(case):
     if not measured_from_an_update(case):
         return
     for row in case.rows.values():
-        assert row.speedup * slack(row) <= case.workers * (1 + 1e-9), row.name
+        assert row.speedup * slack(row) * (1 - late(row)) <= case.workers * (1 + 1e-9), row.name
         assert row.efficiency == pytest.approx(row.speedup / row.workers, rel=1e-12)
 
 
 def test_rows_that_are_compared_do_the_same_samples_a_step(case):
     """But for those that add up several batches before they push."""
     for row in case.rows.values():
-        samples = case.workers * case.batch * row.measured.program.meta.get("push_every", 1)
+        samples = case.workers * case.batch * batches(row)
         assert row.samples_per_s * row.step_s == pytest.approx(samples, rel=1e-9)
         assert row.samples_per_s_per_worker * row.workers == pytest.approx(row.samples_per_s, rel=1e-12)
 
@@ -291,8 +302,8 @@ def test_a_network_that_costs_nothing_takes_no_time(scene, seed):
         assert sum(spent) <= 1e-9 * row.step_s, row.name
     slowest = case.compute_s / min(case.speed)
     if measured_from_an_update(case):
-        batches = case.rows["ps-sync"].measured.program.meta.get("push_every", 1)
-        assert case.rows["ps-sync"].step_s == pytest.approx(batches * slowest, rel=1e-9)
+        row = case.rows["ps-sync"]
+        assert row.step_s == pytest.approx(batches(row) * slowest, rel=1e-9)
     assert case.rows["allreduce"].step_s == pytest.approx(slowest, rel=1e-9)
 
 

@@ -16,6 +16,7 @@ def draw(seed):
     drawn, rng = any_scenario.draw(seed), random.Random(seed)
     workers = drawn["workers"]
     base = dict(drawn["strategies"][1]["ps-sync"])
+    base.pop("window", None)  # counts must fill, and bounded staleness takes none
     count = rng.randint(1, workers)
     ways = [
         ("ps-sync", {"backup_workers": rng.randrange(workers)}),

@@ -110,6 +110,16 @@ def test_s1d_what_is_learned_is_what_one_device_learns_from_the_same_parts(agree
     agree("updates", found.updates, LAB.STEPS)
 
 
+@pytest.mark.parametrize("options", [{}, {"load_barrier": False}, {"parts": 5, "read": "serial"}])
+def test_s1d_who_reads_its_data_first_computes_on_the_parameters_that_the_host_returned(agree, options):
+    data = {"record_bytes": "100 B", "store_bandwidth": "1 MB/s"}
+    found = LAB.replay(LAB.trace(LAB.scenario({"hosted": options}, workers=3, data=data)))
+    parts = [2, 2, 2, 2, 1] if "parts" in options else [3, 3, 3]
+    wanted = in_parts(LAB.model, LAB.parameters, LAB.source, LAB.STEPS, parts, RATE)
+    off = max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(found.parameters, wanted, strict=True))
+    agree("largest relative difference", off, 0.0, abs=1e-12)
+
+
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("parts", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("batch", [4, 7])

@@ -7,6 +7,7 @@ import pytest
 from replay_lab import LAB
 
 import simpar
+from simpar.errors import InputError
 from simpar.result import Measured
 from simpar.simulate import simulate
 
@@ -201,3 +202,68 @@ def test_s8h_backups_are_never_slower_for_the_same_draws(scene, seed):
         ends.append([end for *_, end in sorted(applied, key=lambda one: one[1])])
     assert all(one >= other * (1 - 1e-12) for one, other in zip(*ends, strict=True))
     assert ends[0][-1] > ends[1][-1]
+
+
+def test_s8h_workers_that_are_cancelled_begin_the_next_iteration_with_the_others(scene, agree):
+    """Every step is the W-th smallest of W + b draws; who finishes for nothing begins some of them late."""
+    times = np.random.default_rng(8).exponential(3.0, (6, 12))
+    steps = {}
+    for late in ("cancel", "finish"):
+        strategy = {"ps-sync": {"backup_workers": 2, "late": late}}
+        program = compiled(scene, strategy, workers=6, run={"steps": 12, "warmup": 0})
+        durations = {
+            task: times[op.worker] / 2
+            for task, op in enumerate(program.ops)
+            if op.kind in ("forward", "backward")
+        }
+        trace = simulate(replace(program, durations=durations))
+        found = Measured(trace)
+        steps[late] = np.diff(found.update_s, prepend=0.0)
+        agree("gradients dropped", len(trace.nodes.dropped), 2 * 12)
+        begun = {}
+        for _, iteration, start, _ in spans(trace, "forward"):
+            begun.setdefault(iteration, []).append(start)
+        spread = max(max(one) - min(one) for one in begun.values())
+        assert (spread < 1e-6) == (late == "cancel")
+    for step, found_s in enumerate(steps["cancel"]):
+        agree(f"step {step}, s", found_s, np.sort(times[:, step])[3], rel=1e-6)
+    assert steps["finish"].sum() > steps["cancel"].sum()
+
+
+def test_s8h_what_is_learned_is_what_the_first_workers_computed():
+    """The mean gradient of those that were not cancelled, on the parameters of the step before."""
+    strategy = {"ps-sync": {"backup_workers": 2, "late": "cancel"}}
+    cluster = {"server": {"add_rate": "1 MB/s"}}
+    trace = LAB.trace(LAB.scenario(strategy, workers=5, cluster=cluster, **UNEVEN))
+    found = LAB.replay(trace)
+    late = {
+        (iteration, trace.program.ops[sender].worker) for _, iteration, sender in trace.nodes.dropped.tolist()
+    }
+    assert len({worker for _, worker in late}) > 1
+    parameters = LAB.parameters
+    for step in range(LAB.STEPS):
+        whole, total = step * 5 * LAB.BATCH, [0.0] * len(parameters)
+        for worker in range(5):
+            if (step, worker) not in late:
+                batch = LAB.source(whole + worker * LAB.BATCH, LAB.BATCH)
+                gradients = LAB.model.gradient(parameters, *batch)[1]
+                total = [a + b for a, b in zip(total, gradients, strict=True)]
+        parameters = [p - 0.1 * (g / (3 * LAB.BATCH)) for p, g in zip(parameters, total, strict=True)]
+    for one, other in zip(found.parameters, parameters, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"servers": 2}, "in time for another; write finish, or servers: 1"),
+        ({"overlap": True}, "write finish, or overlap: false"),
+        ({"window": 2}, "write finish, or window: 1"),
+    ],
+)
+def test_s8h_workers_are_not_cancelled_where_a_push_is_late_for_one_and_in_time_for_another(
+    scene, options, said
+):
+    strategy = {"ps-sync": {"backup_workers": 1, "late": "cancel"} | options}
+    with pytest.raises(InputError, match=said):
+        compiled(scene, strategy)

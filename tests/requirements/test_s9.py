@@ -2,15 +2,19 @@
 
 import math
 from collections import defaultdict
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from plain_training import one_device
+from plain_training import in_parts, one_device
 from replay_lab import LAB, RATE
 
 import simpar
+from simpar.errors import InputError
 from simpar.result import Measured
 from simpar.result.staleness import stale_gradients
+from simpar.result.traffic import account
 from simpar.simulate import simulate
 from simpar.trace import Walk
 
@@ -226,3 +230,241 @@ def test_s9a_the_staleness_that_is_predicted_with_a_window_is_what_replay_observ
     assert len(seen) > 12
     agree("sum of staleness", sum(predicted), sum(seen))
     assert sorted(predicted) == sorted(seen)
+
+
+PARTS = 12
+
+
+def handed_out(scene, speed, parts=PARTS, layers=((1.0, 2.0, 0, 0.0),), **numbers):
+    """Return the trace of one step whose parts go to whoever is free, of a batch of *parts* in all."""
+    workers = len(speed)
+    strategy = {"hosted": {"parts": parts, "dispatch": "free"}}
+    more = {"run": {"steps": 1, "warmup": 0}, "batch": parts, **numbers}
+    return run(scene, strategy, workers=workers, speed=speed, layers=layers, **more)
+
+
+def counts(trace):
+    """Return how many parts each worker got."""
+    found = defaultdict(int)
+    for worker, *_ in rows(trace, "forward"):
+        found[worker] += 1
+    return found
+
+
+@pytest.mark.parametrize("parts", [3, 7, 12, 30, 100])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_s9f_a_device_twice_as_fast_gets_two_thirds_of_the_slices(scene, agree, parts, loaded):
+    numbers = {"data": (1.0, 1e12, 2)} if loaded else {}
+    found = counts(handed_out(scene, (1.0, 2.0), parts, bandwidth=FAST, **numbers))
+    assert sum(found.values()) == parts
+    agree("slices of the fast device", found[1], 2 * parts / 3, rel=0, abs=1)
+
+
+@pytest.mark.parametrize("speed", [(1, 1, 1), (1, 0.5), (1, 3, 0.7), (0.25, 1, 1, 2)])
+@pytest.mark.parametrize("parts", [1, 4, 5, 12])
+def test_s9f_the_slices_take_at_most_grahams_bound_longer_than_they_could(scene, agree, speed, parts):
+    """Equal slices: the best time is the parts-th smallest of i / speed. Nobody is idle while one waits.
+
+    Graham's (2 - 1/k) is of equal devices; of others, a list schedule ends no later than the time in which
+    all are busy, and one slice on the slowest more.
+    """
+    trace = handed_out(scene, speed, parts)
+    each = 3.0 * len(speed) / parts  # a batch takes 3 s, and there is one a worker
+    best = sorted(each * i / one for one in speed for i in range(1, parts + 1))[parts - 1]
+    assert best * (1 - 1e-9) <= trace.end_s.max() <= parts * each / sum(speed) + each / min(speed) + 1e-9
+    if len(set(speed)) == 1:
+        assert trace.end_s.max() <= (2 - 1 / len(speed)) * best * (1 + 1e-9)
+    spans = defaultdict(list)
+    for worker, _, _, start, end, _ in rows(trace, "forward") + rows(trace, "backward"):
+        spans[worker].append((start, end))
+    last = max(start for found in spans.values() for start, _ in found)
+    for worker in range(len(speed)) if parts >= len(speed) else ():
+        busy = sorted(spans[worker])
+        assert busy[0][0] == 0.0
+        gaps = [after - end for (_, end), (after, _) in pairwise(busy)]
+        assert max(gaps) <= 1e-9
+        assert busy[-1][1] >= last - each / min(speed)
+
+
+@pytest.mark.parametrize("sharing", ["fair", "fifo"])
+def test_s9f_the_data_of_every_slice_crosses_the_link_from_the_store(scene, agree, sharing):
+    """And each device's link carries the data of its slices: of 12, 8 go to the one twice as fast."""
+    numbers = {"data": (100.0, 1e12, 2), "bandwidth": FAST, "sharing": sharing}
+    found = Measured(handed_out(scene, (1.0, 2.0), **numbers))
+    samples = 2  # each worker's batch is 12
+    crossed = {use.name: use.bytes for use in found.uses}
+    agree("from the store, bytes", crossed["store.out"], PARTS * samples * 100.0)
+    agree("to the slow device, bytes", crossed["w0.in"], 4 * samples * 100.0)
+    agree("to the fast device, bytes", crossed["w1.in"], 8 * samples * 100.0)
+    agree("in the account, bytes", account(found.program).data_bytes, PARTS * samples * 100.0)
+
+
+def test_s9f_a_device_is_sent_a_slice_when_it_has_returned_the_one_before(scene):
+    numbers = {"layers": LAYERS, "data": (100.0, 400.0, 2), "run": {"steps": 3, "warmup": 0}}
+    trace = handed_out(scene, (1.0, 0.6, 1.7), **numbers)
+    loads, pushes = rows(trace, "load"), rows(trace, "push")
+    for worker in range(3):
+        begun = sorted(one[3] for one in loads if one[0] == worker)
+        ended = sorted(one[4] for one in pushes if one[0] == worker)
+        assert len(begun) == len(ended) > 3
+        assert all(after >= before for before, after in zip(ended[:-1], begun[1:], strict=True))
+    assert len(loads) == 3 * PARTS
+
+
+@pytest.mark.parametrize("data", [{}, {"record_bytes": "1 kB", "store_bandwidth": "1 MB/s"}])
+@pytest.mark.parametrize("parts", [3, 6, 12])
+def test_s9f_who_computes_a_slice_makes_no_difference_to_what_is_learned(agree, data, parts):
+    more = {"data": data} if data else {}
+    strategy = {"hosted": {"parts": parts, "dispatch": "free"}}
+    scenario = LAB.scenario(strategy, workers=4, cluster={"speed": [1, 2, 1, 0.5]}, **more)
+    trace = LAB.trace(scenario)
+    found = LAB.replay(trace)
+    sizes = [12 // parts] * parts
+    wanted = in_parts(LAB.model, LAB.parameters, LAB.source, LAB.STEPS, sizes, RATE)
+    for one, other in zip(found.parameters, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+    agree("samples learned from", found.samples, LAB.STEPS * 12)
+
+
+def test_s9f_slices_that_go_to_whoever_is_free_meet_a_slow_spell_better_than_planned_ones(scene, agree):
+    """Worker 0 turns out to be four times as slow as planned: of 8 parts of 0.75 s it should get few.
+
+    Planned, its 4 parts take 12 s. Sent when free, worker 1 has done 4 by the 3 s of its first; it takes one
+    more until 6 s, and worker 1 the other two.
+    """
+    ends = {}
+    for dispatch in ("fixed", "free"):
+        strategy = {"hosted": {"parts": 8, "dispatch": dispatch}}
+        numbers = {"layers": ((1.0, 2.0, 0, 0.0),), "batch": 4, "run": {"steps": 1, "warmup": 0}}
+        scenario = scene(strategy, workers=2, **numbers)
+        program = simpar.compile(scenario, "hosted")
+        slow = [task for task, op in enumerate(program.ops) if op.worker == 0 and program.seconds[task] > 0]
+        durations = {task: np.full(program.most_runs(task), 4 * program.seconds[task]) for task in slow}
+        ends[dispatch] = float(simulate(replace(program, durations=durations)).end_s.max())
+    agree("planned, s", ends["fixed"], 4 * 4 * 0.75)
+    agree("sent when free, s", ends["free"], 6.0)
+
+
+def test_s9f_the_compiled_engine_is_refused_where_it_is_asked_for(scene):
+    scenario = scene({"hosted": {"parts": 2, "dispatch": "free"}}, run={"engine": "compiled"})
+    with pytest.raises(InputError, match="the compiled engine does not know slices that go to"):
+        simpar.compare(scenario)
+    assert simpar.compare(scene({"hosted": {"parts": 2, "dispatch": "free"}})).engine == "reference"
+
+
+def test_s9f_what_the_reference_engine_alone_can_run_has_its_limit(scene):
+    """Of 100,000 steps of 64 parts each; the compiled engine would take them."""
+    numbers = {"workers": 4, "batch": 16, "run": {"steps": 100_000}}
+    simpar.compile(scene({"hosted": {"parts": 64}}, **numbers), "hosted")
+    with pytest.raises(InputError, match="too many to simulate; at most 5,000,000"):
+        simpar.compile(scene({"hosted": {"parts": 64, "dispatch": "free"}}, **numbers), "hosted")
+
+
+def test_s9f_parts_of_different_size_and_reads_in_turn_are_refused(scene):
+    with pytest.raises(InputError, match="do not make 5 equal parts, as dispatch: free takes them; write 4,"):
+        run(scene, {"hosted": {"parts": 5, "dispatch": "free"}}, workers=4)
+    with pytest.raises(InputError, match="so that nobody waits for all to have read; remove it"):
+        scene({"hosted": {"dispatch": "free", "load_barrier": True}})
+    with pytest.raises(InputError, match="the store has no order to keep"):
+        scene({"hosted": {"dispatch": "free", "read": "serial"}})
+
+
+# -- pulling less often than pushing ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pull_every", [1, 2, 5])
+@pytest.mark.parametrize("options", [{}, {"overlap": True, "servers": 2}, {"push_every": 3}])
+def test_s9b_a_worker_pulls_once_for_so_many_pushes(scene, agree, pull_every, options):
+    strategy = {"ps-async": {"pull_every": pull_every} | options}
+    trace = run(scene, strategy, layers=LAYERS * 2)
+    pushes, pulls, slices = rows(trace, "push"), rows(trace, "pull"), rows(trace, "forward")
+    keys = len({(op.server, op.key) for op in trace.program.ops if op.kind == "pull"})
+    groups = 2 if options.get("overlap") else 1
+    for worker in range(3):
+        pushed, pulled, computed = (sum(one[0] == worker for one in all_) for all_ in (pushes, pulls, slices))
+        agree("pushes a pull", pushed / pulled, pull_every)
+        agree("slices a push", (computed / groups) / (pushed / keys), options.get("push_every", 1))
+
+
+@pytest.mark.parametrize("pull_every", [2, 3, 8])
+def test_s9b_bytes_pulled_fall_and_bytes_pushed_do_not(scene, measure, agree, pull_every):
+    """Of n bytes of parameters, a batch pushes n and pulls n / pull_every."""
+    found = measure(scene({"ps-async": {"pull_every": pull_every}}, workers=2, run={"steps": 8}))
+    parameters = account(found.program).parameters_bytes
+    samples = found.program.meta["samples"]
+    agree("samples of a step", samples, 2 * pull_every)
+    agree("bytes a sample", parameters / samples, N * (1 + 1 / pull_every))
+
+
+@pytest.mark.parametrize("pull_every", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 3, 6])
+def test_s9b_who_pulls_less_often_is_staler(scene, measure, agree, pull_every, workers):
+    """W (n + 1) / 2 - 1, where communication takes no time; of the pushes before a pull, n W - 1."""
+    strategy = {"ps-async": {"pull_every": pull_every}}
+    numbers = {"workers": workers, "layers": LAYERS, "bandwidth": FAST, "variation": UNEVEN}
+    found = measure(scene(strategy, run={"steps": 250, "warmup": 5}, **numbers))
+    agree("staleness", found.staleness.mean, workers * (pull_every + 1) / 2 - 1, rel=0.03, abs=1e-9)
+    ops, task = found.program.ops, found.trace.task
+    last = [stale for row, _, stale in found.stale_gradients() if ops[int(task[row])].step < 0]
+    agree("of the last before a pull", sum(last) / len(last), pull_every * workers - 1, rel=0.03, abs=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"servers": 2, "overlap": True}])
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_s9b_between_pulls_a_worker_trains_its_own_copy(agree, workers, options):
+    """In the order of the servers' updates, which are all of a kind: each key for itself."""
+    n, batch = 3, LAB.BATCH
+    strategy = {"ps-async": {"pull_every": n}}
+    trace = LAB.trace(LAB.scenario(strategy, workers=workers, cluster={"speed": [1, 0.6, 0.8][:workers]}))
+    found = LAB.replay(trace)
+    program, server = trace.program, list(LAB.parameters)
+    local = {worker: list(LAB.parameters) for worker in range(workers)}
+    applies = [
+        (end, task, iteration)
+        for task, iteration, end in zip(
+            trace.task.tolist(), trace.iteration.tolist(), trace.end_s.tolist(), strict=True
+        )
+        if program.ops[task].kind == "apply"
+    ]
+    for _, task, iteration in sorted(applies):
+        op = program.ops[task]
+        turn = op.step if op.step >= 0 else n - 1
+        first = iteration * workers * n * batch + (op.worker * n + turn) * batch
+        gradients = LAB.model.gradient(local[op.worker], *LAB.source(first, batch))[1]
+        server = [p - RATE * (g / batch) for p, g in zip(server, gradients, strict=True)]
+        own = [p - RATE * (g / batch) for p, g in zip(local[op.worker], gradients, strict=True)]
+        local[op.worker] = server if op.step < 0 else own
+    for one, other in zip(found.parameters, server, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-14)
+    if options:  # cut into slices, a worker that is alone learns the same
+        cut = LAB.scenario({"ps-async": {"pull_every": n} | options}, workers=1)
+        alone = LAB.replay(LAB.trace(cut))
+        steps = int(alone.samples) // batch
+        wanted, _ = one_device(LAB.model, LAB.parameters, LAB.source, steps, batch, RATE)
+        for one, other in zip(alone.parameters, wanted, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"push_every": 2}, {"servers": 3, "overlap": True}])
+def test_s9b_the_staleness_that_is_predicted_between_pulls_is_what_replay_observes(agree, options):
+    strategy = {"ps-async": {"pull_every": 3} | options}
+    trace = LAB.trace(LAB.scenario(strategy, workers=3, steps=6, cluster={"speed": [1, 0.6, 0.8]}))
+    seen = [one.staleness for one in LAB.replay(trace).gradients if one.iteration >= 1]
+    predicted = [stale for _, _, stale in stale_gradients(trace, Measured(trace).applied, Walk(trace))]
+    assert len(seen) > 50
+    assert sorted(predicted) == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ({"ps-sync": {"pull_every": 2}}, "nobody has before the pull; write 'push_every: 2'"),
+        ({"ps-ssp": {"pull_every": 2}}, "each of them is a pull; write 'push_every: 2'"),
+        ({"ps-async": {"pull_every": 2, "window": 2}}, "write 1, or window: 1"),
+        ({"ps-async": {"pull_every": 2, "softsync": 1}}, "write 1, or remove 'softsync'"),
+        ({"ps-async": {"pull_every": 2, "trigger": {"count": 2}}}, "write 1, or remove 'trigger'"),
+    ],
+)
+def test_s9b_pulling_less_often_is_refused_where_replies_are_waited_for(scene, strategy, said):
+    with pytest.raises(InputError, match=said):
+        run(scene, strategy)

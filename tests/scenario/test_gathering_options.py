@@ -79,7 +79,7 @@ def test_a_trigger_can_be_set(read):
         ("allreduce: {priority: true}", "5:17: strategies[0].priority: 'priority' is an option of ps-sync, ps-async, ps-ssp, not of allreduce; remove it"),
         ("ps-sync: {backup_workers: 8}", "5:31: strategies[0].backup_workers: 8 of 8 workers are backups, so that a step waits for nobody; write at most 7"),
         ("ps-sync: {backup_workers: -1}", "5:31: strategies[0].backup_workers: -1 is less than 0; write a whole number from 0 to 100000"),
-        ("ps-sync: {backup_workers: 1, late: cancel}", "5:40: strategies[0].late: late 'cancel' is not modelled by this version; write one of: finish"),
+        ("ps-sync: {backup_workers: 1, late: cancle}", "5:40: strategies[0].late: unknown late 'cancle'; did you mean 'cancel'?"),
         ("ps-sync: {priority: 1}", "5:25: strategies[0].priority: 1 is not true or false; write true or false"),
     ],
 )  # fmt: skip

@@ -17,7 +17,9 @@ import intervals
 import numpy as np
 import pytest
 
+import simpar
 from simpar.program import Op, ProgramBuilder
+from simpar.result import Measured
 from simpar.simulate import simulate
 
 ROUNDS = 150
@@ -97,3 +99,21 @@ def test_equal_steps_are_faster_by_the_averages_that_are_left_out(local, a):
     y = 0.375
     every, some = (float(steps(np.full((3, each, 4), y), a * y).mean()) for each in (1, local))
     assert every / some == pytest.approx((1 + a) / (1 + a / local), rel=1e-12)
+
+
+@pytest.mark.parametrize(("workers", "local"), [(4, 1), (4, 4), (2, 10)])
+def test_batches_that_are_added_up_before_a_push_even_out_alike(scene, run_on_both, workers, local):
+    """ps-sync with push_every: tau, of exponential times and a network that costs nothing: D = 0."""
+    found = []
+    for seed in intervals.SEEDS:
+        scenario = scene(
+            {"ps-sync": {"push_every": local}},
+            layers=[(0.5, 0.5, 1000, 0.0)],
+            workers=workers,
+            bandwidth=1e15,
+            variation={"compute": {"kind": "exponential", "mean": 1}, "replications": 1},
+            run={"steps": ROUNDS, "warmup": 1, "seed": seed},
+        )
+        updates = Measured(run_on_both(simpar.compile(scenario, "ps-sync"))).update_s
+        found.append(np.diff(updates) / local)
+    holds(found, slowest_mean(workers, local))
