@@ -364,3 +364,42 @@ def _seconds(n_bytes: float, **rate: float | None) -> float:
         return 0.0
     checks.positive(**{name: per_second})
     return n_bytes / per_second
+
+
+def sufficient_factor_bytes(samples: float, outputs: int, inputs: int, itemsize: int) -> float:
+    """Return the bytes of the gradient of a dense layer sent as *sufficient factors*: K (M + N) elements.
+
+    The gradient of a weight of *outputs* x *inputs* for one sample is the outer product of two vectors, which
+    are sent instead and multiplied by the receiver; the whole gradient would be M N elements.
+
+    Args:
+        samples: K, those that the gradient is of.
+        outputs: M.
+        inputs: N.
+        itemsize: bytes of an element.
+
+    Raises:
+        ValueError: an argument is negative.
+
+    Source: Zhang et al., Poseidon, USENIX ATC 2017, section 3.2. Stops being true for layers whose weights
+    are used more than once a sample, as those of convolutions are.
+
+    >>> sufficient_factor_bytes(32, 4096, 4096, 4), 4 * 4096 * 4096
+    (1048576.0, 67108864)
+    """
+    checks.not_negative(samples=samples, outputs=outputs, inputs=inputs, itemsize=itemsize)
+    return float(samples) * (outputs + inputs) * itemsize
+
+
+def sufficient_factor_crossover(outputs: int, inputs: int) -> float:
+    """Return the samples from which on sufficient factors weigh more than the gradient: M N / (M + N).
+
+    Raises:
+        ValueError: a size is not positive.
+
+    >>> sufficient_factor_crossover(4096, 4096)
+    2048.0
+    """
+    if outputs < 1 or inputs < 1:
+        raise ValueError(f"a layer of {outputs} x {inputs} has no gradient")
+    return outputs * inputs / (outputs + inputs)

@@ -30,6 +30,7 @@ from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Token
 from simpar.execute.plan import KeyId, Plan, Run, Share
 from simpar.execute.predictions import Output
+from simpar.execute.updates import Update, mean_of, symmetric_part
 from simpar.program import Op
 
 Array = Any
@@ -191,6 +192,7 @@ class Worker:
         """Version of each key that it has."""
         self._optimizer = optimizer
         self._optimizers: dict[int, Optimizer] = {}
+        self._rules: dict[KeyId, Optimizer] = {}
         self._passes: dict[tuple[int, int], Pass] = {}
         self._gradients: dict[int, dict[int, dict[int, Array]]] = {}  # by iteration, part and tensor
         self._buckets: dict[tuple[int, int], Array] = {}
@@ -261,7 +263,7 @@ class Worker:
         """Drop what belongs to iterations before, but for gradients that may still have to go."""
         self._passes = {key: one for key, one in self._passes.items() if key[0] >= iteration}
         self._buckets = {key: one for key, one in self._buckets.items() if key[0] >= iteration}
-        kept = iteration - self.plan.window
+        kept = iteration - self.plan.window - bool(self.plan.update.elastic)
         self._gradients = {key: one for key, one in self._gradients.items() if key > kept}
 
     def gradients(self, iteration: int, only: Sequence[int] | None = None) -> dict[int, Array]:
@@ -276,6 +278,8 @@ class Worker:
         for part in order[1:]:
             for tensor, values in parts[part].items():
                 total[tensor] = total[tensor] + values
+        if self.plan.update.symmetric:
+            total = {tensor: symmetric_part(one) if one.ndim == 2 else one for tensor, one in total.items()}
         return total
 
     # -- with servers ------------------------------------------------------------------------------
@@ -293,6 +297,8 @@ class Worker:
             parts: the parts of the work of which they are to be; by default all of an iteration.
         """
         values, samples = self._of_key(key, iteration, parts), self.samples
+        if self.plan.update.elastic:  # what the centre is made of, not the gradient
+            values = joined([*self.parameters], self.plan.keys[key])
         if parts is not None:
             samples = self._samples_of(parts)
         merged = [load for load in loads_of(tokens) if isinstance(load, Merged)]
@@ -330,8 +336,26 @@ class Worker:
         """Take over the parameters that came."""
         for load in loads_of(tokens):
             if isinstance(load, Pulled):
-                parted(load.values, self.parameters, self.plan.keys[load.key])
+                values = self._elastic(load) if self.plan.update.elastic else load.values
+                parted(values, self.parameters, self.plan.keys[load.key])
                 self.read[load.key] = load.version
+
+    def _elastic(self, load: Pulled) -> Array:
+        """Return its own parameters of a key after a step of its own, drawn to the centre that came."""
+        update, runs = self.plan.update, self.plan.keys[load.key]
+        iteration = max(self._gradients)
+        own = joined([*self.parameters], runs)
+        mean = self._of_key(load.key, iteration) / self.samples
+        names = [name for layer in self.model.layers for name, _ in layer.tensors]
+        biases = [
+            np.full(size, name.endswith("bias")) for name, size in zip(names, self.plan.sizes, strict=True)
+        ]
+        mean = update.decayed(mean, own, joined(biases, runs))
+        rule = self._rules.setdefault(load.key, update.rule(self._optimizer()))
+        values = rule.step(own, mean) - update.elastic * (own - load.values)
+        if update.noise_std:
+            values = values + update.noise(len(own), own.dtype, 1, self.number, iteration, *_place(load.key))
+        return values
 
     # -- with each other ---------------------------------------------------------------------------
 
@@ -381,11 +405,26 @@ def crossing(tokens: Sequence[Token], part: int, layer: int, ahead: bool) -> Any
     raise AssertionError(f"nothing crossed the cut before layer {layer} of part {part}")
 
 
+def _place(key: KeyId) -> tuple[int, int]:
+    """Return a key as numbers from 0 on, of which a seed is made."""
+    return key[0], key[1] + 1
+
+
 class Server:
     """One key on its server: its parameters, their version and what the optimizer keeps for them."""
 
-    def __init__(self, key: KeyId, values: Array, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        key: KeyId,
+        values: Array,
+        optimizer: Optimizer,
+        update: Update | None = None,
+        biases: Array | None = None,
+    ) -> None:
+        """Hold *values*; *biases* says which of them are biases."""
         self.key, self.values, self._optimizer = key, values, optimizer
+        self._update, self._biases = update or Update(), biases
+        self._before: Array | None = None
         self.version = 0
         """Updates so far."""
 
@@ -395,10 +434,26 @@ class Server:
         total, samples = order[0].values, order[0].samples
         for push in order[1:]:
             total, samples = total + push.values, samples + push.samples
-        self.values = self._optimizer.step(self.values, total / samples)
+        update = self._update
+        if update.elastic:
+            self._move([push.values for push in order])
+        else:
+            mean = update.decayed(total / samples, self.values, self._biases)
+            self.values = self._optimizer.step(self.values, mean)
+            if update.noise_std:
+                place = (0, self.version, *_place(self.key))
+                self.values = self.values + update.noise(len(self.values), self.values.dtype, *place)
         self.version += 1
         return samples
 
+    def _move(self, replicas: Sequence[Array]) -> None:
+        """Move the centre: to the mean of all replicas, or by a part of the distance of those that came."""
+        if self._update.together:
+            self.values = mean_of(replicas)
+            return
+        self._before = self.values
+        self.values = self.values + sum(self._update.elastic * (one - self._before) for one in replicas)
+
     def reply(self) -> Pulled:
-        """Return the parameters as they are."""
-        return Pulled(self.key, self.version, self.values)
+        """Return the parameters as they are; of a centre that moves, as they were before it did."""
+        return Pulled(self.key, self.version, self.values if self._before is None else self._before)

@@ -33,6 +33,7 @@ from simpar.execute.parties import (
 )
 from simpar.execute.plan import COLLECTIVE, KeyId, Plan, elements
 from simpar.execute.predictions import Output, Prediction, combined
+from simpar.execute.updates import symmetric_part
 from simpar.program import NODE_RING, Op, Program
 
 
@@ -91,6 +92,13 @@ class Performer:
         self.plan = plan = Plan(program, [elements(shape) for shape in shapes])
         if plan.own_parameters and members is None:
             raise ProgramError(f"{program.name} cannot be executed: its workers' parameters are not given")
+        update = plan.update
+        if update.symmetric:
+            parameters = [symmetric_part(one) if one.ndim == 2 else one for one in parameters]
+        names = [name for layer in model.layers for name, _ in layer.tensors]
+        biases = [
+            np.full(one.shape, name.endswith("bias")) for name, one in zip(names, parameters, strict=True)
+        ]
         mine = plan.workers if workers is None else [one for one in plan.workers if one in set(workers)]
         kind = ColumnWorker if "columns" in plan.meta else Worker
         self.workers = {
@@ -98,7 +106,7 @@ class Performer:
             for number in mine
         }
         self.servers: dict[KeyId, Server] = {
-            key: Server(key, joined(parameters, runs), optimizer())
+            key: Server(key, joined(parameters, runs), update.rule(optimizer()), update, joined(biases, runs))
             for key, runs in plan.keys.items()
             if servers is None or key[0] in set(servers)
         }

@@ -15,6 +15,7 @@ from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from simpar.errors import ProgramError
+from simpar.execute.updates import Update
 from simpar.program import Op, Program
 
 COMPUTING = frozenset({"forward", "backward", "update"})
@@ -90,6 +91,8 @@ class Plan:
         """The rule under which samples that are not neighbours are one worker's; '' where they are."""
         self.pull_every = int(self.meta.get("pull_every", 1))
         """Pushes of a worker for each of its pulls; in between it trains its own copy of the parameters."""
+        self.update = Update.of(self.meta)
+        """How parameters are updated."""
         self.window = int(self.meta.get("window", 1))
         """Iterations of a worker that may be on their way at once."""
         self.served = any(op.kind in HOLDING for op in program.ops)

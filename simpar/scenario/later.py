@@ -8,7 +8,6 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
     "ps-sync": (
         "compression",
         "payload",
-        "update",
     ),
     "allreduce": ("shard",),
 }

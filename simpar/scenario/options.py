@@ -14,9 +14,11 @@ from pydantic import BeforeValidator
 from simpar.scenario.fields import (
     Batch,
     Choice,
+    Fraction,
     PositiveDuration,
     PositiveSize,
     Rate,
+    Share,
     StrategyName,
     Strict,
     Whole,
@@ -51,6 +53,28 @@ class HostedOptions(Options):
 
     read: Annotated[Literal["shared", "serial"], Choice("read")] = "shared"
     """How the data store serves them: all at once, sharing its bandwidth, or one after the other."""
+
+
+class UpdateSpec(Strict):
+    """How parameters are updated, beside the plain step of the optimizer; simpar replay does it."""
+
+    elastic: Annotated[float, Share(2.0)] | None = None
+    """Replicas keep parameters of their own; this share of their distance to the centre goes each step."""
+
+    noise_std: Annotated[float, Share(1e3)] | None = None
+    """Standard deviation of the noise that each update adds to every parameter."""
+
+    momentum: Fraction | None = None
+    """Momentum of the update, in place of model.optimizer's."""
+
+    symmetric: bool = False
+    """Project the gradients of square matrices to their symmetric part, as for weights tied symmetric."""
+
+    weight_decay: Annotated[float, Share(1e3)] | None = None
+    """Share of a bias that is added to its gradient."""
+
+    chain: bool = False
+    """Workers go one after another, each from the parameters that the one before has left."""
 
 
 class PsOptions(Options):
@@ -88,6 +112,9 @@ class PsOptions(Options):
 
     window: Annotated[int, Whole(1, 10_000)] = 1
     """Iterations of a worker on their way at once; with 1 it waits for the replies before it goes on."""
+
+    update: UpdateSpec | None = None
+    """How parameters are updated: {elastic, noise_std, momentum, symmetric, weight_decay, chain}."""
 
     credit: PositiveSize | None = None
     """Bytes of a worker's pushes in the network at once, '4 MiB'; by default all that it has to send."""

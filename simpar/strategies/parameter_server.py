@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simpar.cost import memory
@@ -433,12 +433,11 @@ class Servers:
         largest = max(held, key=lambda piece: (piece.elements, -piece.tensor), default=None)
         names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
         return {
-            "memory": memory.server_fed_worker(
-                workload.parameter_bytes, workload.activation_bytes * workload.batch, self.options.window
-            ),
+            "memory": self._worker_memory(),
             "samples": self.batches * self.setting.global_batch,
             "workers": self.workers,
             **self._flow_facts(),
+            **self._update_facts(),
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
@@ -476,6 +475,48 @@ class Servers:
             found["credit_bytes"] = options.credit
         return found
 
+    @property
+    def _is_elastic(self) -> bool:
+        return self.options.update is not None and self.options.update.elastic is not None
+
+    def _worker_memory(self) -> memory.Memory:
+        """Return the memory of a worker; one that is drawn to a centre runs its optimizer itself."""
+        workload = self.setting.workload
+        found = memory.server_fed_worker(
+            workload.parameter_bytes, workload.activation_bytes * workload.batch, self.options.window
+        )
+        if not self._is_elastic:
+            return found
+        return replace(found, optimizer=self.setting.optimizer_bytes(workload.parameters))
+
+    def _update_facts(self) -> dict[str, Any]:
+        """Return how parameters are updated, where the options say more than the optimizer does.
+
+        Raises:
+            InputError: gradients are to be symmetric, and a matrix of the model is not square.
+        """
+        given = self.options.update
+        if given is None:
+            return {}
+        if given.symmetric:
+            self._check_square()
+        said = given.model_dump(exclude_defaults=True)
+        seed = {"seed": self.setting.scenario.run.seed} if given.noise_std is not None else {}
+        return {"update": said | seed} if said else {}
+
+    def _check_square(self) -> None:
+        """Refuse symmetric gradients of a model with a matrix that is not square."""
+        for layer in self.setting.workload.layers:
+            if layer.form is None and layer.tensors:
+                said = f"nothing says the shapes of {layer.name}"
+                raise self.setting.refuse("update.symmetric", said, "remove it, or take an mlp")
+            for shape in layer.form.tensors if layer.form is not None else ():
+                if len(shape) > 1 and (len(shape) > 2 or shape[0] != shape[1]):
+                    size = " x ".join(map(str, shape))
+                    nearest = " or ".join(f"{n} x {n}" for n in sorted(set(shape[:2])))
+                    said = f"{layer.name} has a matrix of {size}, which has no symmetric part"
+                    raise self.setting.refuse("update.symmetric", said, f"make it {nearest}, or remove it")
+
     def _exposed_loads(self) -> list[float]:
         """Bytes by server that nothing can hide: all of them, or with overlap those of the first layers."""
         if not self.options.overlap:
@@ -489,7 +530,11 @@ class Servers:
         """Return the memory of one server."""
         load = self.loads[server]
         largest = max((key.bytes for keys in self.keys for key in keys if key.server == server), default=0.0)
-        state = self.setting.optimizer_bytes(load // self.setting.workload.dtype_bytes)
+        state = (
+            0.0
+            if self._is_elastic
+            else self.setting.optimizer_bytes(load // self.setting.workload.dtype_bytes)
+        )
         return memory.parameter_server(load, state, largest, self.setting.cluster.server.threads)
 
 

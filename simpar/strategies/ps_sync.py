@@ -19,6 +19,10 @@ With ``push_every: t`` a step has t batches of every worker, whose gradients go 
 ``window: w`` a worker goes on while its pushes and pulls are on their way: it trains on parameters that are
 w - 1 updates old, and communication hides behind compute.
 
+``update`` says how parameters change: replicas that are drawn to their centre (``elastic``), noise, momentum,
+symmetric gradients, decay of biases (dw = -elastic (w - centre) - lr mu + noise), all of which a replay
+carries out; or workers one after another (``chain``), each from what the one before has left.
+
 Formula: without overlap, Z + 2 (alpha + max(n / B_w, W n / (S B_s))) for W workers, S servers with
 equal shards of n bytes, links of B_w and B_s bytes per second, latency alpha, compute Z; the servers' adds
 and update come on top. With unequal shards the fullest server's load takes the place of n / S.
@@ -35,12 +39,16 @@ from collections.abc import Sequence
 
 from simpar.program import Op, Program
 from simpar.scenario.options import PsSyncOptions
+from simpar.strategies import chained
 from simpar.strategies.common import Setting
 from simpar.strategies.parameter_server import Key, Servers
 
 
 def build(setting: Setting) -> Program:
     """Return the program of synchronous training with parameter servers."""
+    given = getattr(setting.strategy.options, "update", None)
+    if given is not None and given.chain:
+        return chained.build(setting)
     servers = Servers(setting)
     options = setting.strategy.options
     assert isinstance(options, PsSyncOptions)

@@ -493,6 +493,8 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
     found = []
     if "servers" in meta:
         found += _idle_server_options(setting, program)
+        for word in sorted(set(meta.get("update", {})) - {"elastic", "chain", "seed"}):
+            found.append((f"update.{word}", "it takes no time (simpar replay carries it out)"))
         if "placement" in given and meta["servers"] == 1:
             found.append(("placement", "one server holds everything"))
         whole = meta["placement"] == "sliced" or meta["servers"] == 1
