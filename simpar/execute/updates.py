@@ -7,8 +7,8 @@ xi, an update is
 
 With ``elastic`` 0, noise 0 and T = 1 that is SGD; with T > 1 Downpour SGD (``push_every``); with an
 ``elastic`` EASGD, whose replicas explore on their own and are drawn to their centre; with noise of the
-standard deviation sqrt(2 lr temperature) SGLD. A bias b has ``weight_decay`` b added to its gradient. Gradients
-of matrices that are tied symmetric are projected: G becomes (G + G^T) / 2.
+standard deviation sqrt(2 lr temperature) SGLD. A bias b has ``weight_decay`` b added to its gradient.
+Gradients of matrices that are tied symmetric are projected: G becomes (G + G^T) / 2.
 
 The centre is the mean of all replicas where they wait for one another; each that comes alone moves it by
 elastic (w - c). Noise is drawn anew for each slice of parameters and version from the seed and these, so that

@@ -21,6 +21,5 @@ LATER_KINDS = ("local-sgd", "hybrid")
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
     "placement": ("replicated",),
-    "schedule": ("interleaved",),
 }
 """Values by setting."""

@@ -191,8 +191,11 @@ class AllreduceOptions(Options):
 class PipelineOptions(Options):
     """The model cut into stages, one a worker; micro-batches flow through them."""
 
-    schedule: Annotated[Literal["gpipe", "1f1b"], Choice("schedule", LATER_WORDS["schedule"])] = "gpipe"
+    schedule: Annotated[Literal["gpipe", "1f1b", "interleaved"], Choice("schedule")] = "gpipe"
     """Order of forward and backward passes in a stage."""
+
+    chunks: Annotated[int, Whole(2, 10_000)] | None = None
+    """With interleaved: parts of the model that each stage holds; by default 2."""
 
     stages: Workers | None = None
     """Number of stages; by default one a worker."""

@@ -12,6 +12,7 @@ import simpar
 from simpar.errors import InputError
 from simpar.execute.build import model_of
 from simpar.execute.replay import replay
+from simpar.execute.sampling import Stream
 from simpar.result.traffic import account
 from simpar.simulate import simulate
 from simpar.strategies import KINDS, LEAST_TASKS, prepare
@@ -339,3 +340,30 @@ def test_s3a_pipeline_that_recomputes_learns_the_same(schedule):
     for once, twice, plain in zip(*found, wanted, strict=True):
         assert np.array_equal(once, twice)
         assert np.array_equal(once, plain)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize(("stages", "chunks", "micro"), [(2, 2, 4), (2, 3, 2), (3, 2, 6)])
+def test_s3a_interleaved_stages_learn_what_one_device_learns(stages, chunks, micro, recompute):
+    """Each stage holds several ranges of layers; parameters are those of plain NumPy on the whole batch."""
+    sizes = [7, 9, 8, 6, 7, 8, 5]
+    model = Perceptron(sizes)
+    parameters = model.init(1)
+    rng = np.random.default_rng(11)
+    inputs, targets = rng.normal(size=(60, 7)), rng.integers(0, 5, 60)
+    stream = Stream(60, 3)
+
+    def source(first, count):
+        rows = stream.rows(first, count)
+        return inputs[rows], targets[rows]
+
+    options = {"schedule": "interleaved", "chunks": chunks, "microbatches": micro, "recompute": recompute}
+    scenario = LAB.scenario(
+        {"pipeline": options},
+        workers=stages,
+        model={"preset": "mlp", "shape": {"sizes": sizes}, "batch": 4, "dtype": "float64"},
+    )
+    found = replay(LAB.trace(scenario), model, parameters, source, lambda: Sgd(RATE))
+    wanted, _ = one_device(model, parameters, source, LAB.STEPS, 4 * stages, RATE)
+    for one, other in zip(found.parameters, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * np.abs(other).max())

@@ -267,7 +267,11 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
             "srvers: 2",
             "9:15: strategies[0].srvers: unknown key 'srvers'; did you mean 'servers'?",
         ),
-        ("servers: 2", "compression: 2", "9:15: strategies[0].compression: 'compression' is not modelled by this version"),
+        (
+            "servers: 2",
+            "compression: 2",
+            "9:15: strategies[0].compression: 'compression' is not modelled by this version",
+        ),
         (
             "servers: 2",
             "placement: replicated",

@@ -41,8 +41,8 @@ def test_a_stage_holds_no_more_than_the_stages_behind_it(stages, micro):
 def test_every_microbatch_goes_forward_once_and_then_back_once(schedule, stages, micro):
     for stage in range(stages):
         order = stage_order(schedule, stage, stages, micro)
-        assert sorted(order) == sorted((what, k) for what in ("forward", "backward") for k in range(micro))
-        assert all(order.index(("forward", k)) < order.index(("backward", k)) for k in range(micro))
+        assert sorted(order) == sorted((what, 0, k) for what in ("forward", "backward") for k in range(micro))
+        assert all(order.index(("forward", 0, k)) < order.index(("backward", 0, k)) for k in range(micro))
 
 
 def test_memory_follows_the_microbatches_held(scene, measure):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_money_is_the_price_of_all_machines_over_what_they_train(tmp_path):
 
 
 def test_strong_scaling_splits_one_batch(tmp_path):
-    """12 samples of 0.1 s each: W workers compute 1.2 / W s, and a ring still sends all the gradients."""
+    """12 samples of 0.1 s each: W workers compute as long as the largest share, and a ring sends as ever."""
     file = tmp_path / "strong.yaml"
     layer = {"name": "a", "flops": "1 GFLOP", "backward_flops": "1 GFLOP", "parameters": 1000}
     scenario = {
@@ -126,9 +127,25 @@ def test_strong_scaling_splits_one_batch(tmp_path):
 
     assert result.strong
     for workers, row in result.curve("allreduce"):
-        assert row.step_s == pytest.approx(1.2 / workers + 2 * (workers - 1) / workers * 4000 / 10000)
-    assert [workers for workers, _ in result.curve("allreduce")] == [1, 2, 4]
-    assert result.points[-1].why_not("allreduce").startswith("12 samples do not divide by 5 workers")
+        largest = math.ceil(12 / workers)
+        assert row.step_s == pytest.approx(0.1 * largest + 2 * (workers - 1) / workers * 4000 / 10000)
+    assert [workers for workers, _ in result.curve("allreduce")] == [1, 2, 4, 5]
+
+
+def test_asynchronous_workers_do_not_share_a_batch_unevenly(tmp_path):
+    """Every push counts as much: 12 samples are no batch of 5 workers."""
+    file = tmp_path / "strong.yaml"
+    scenario = {
+        "name": "strong",
+        "model": {"global_batch": 12, "layers": [{"name": "a", "flops": "1 GFLOP", "parameters": 1000}]},
+        "cluster": {"workers": 1, "device": {"flops": "20 GFLOP/s"}},
+        "network": {"bandwidth": "10000 B/s"},
+        "strategies": ["ps-async"],
+    }
+    file.write_text(json.dumps(scenario))
+    result = simpar.scale(file, "workers", [1, 2, 5])
+    assert [workers for workers, _ in result.curve("ps-async")] == [1, 2]
+    assert result.points[-1].why_not("ps-async").startswith("12 samples do not divide by 5 workers")
 
 
 def test_a_machine_twice_as_fast_computes_in_half_the_time(tmp_path):
