@@ -27,6 +27,7 @@ VARIANTS = {
     "ps-sync": [
         ("All push, the servers update, all pull.", "{ps-sync: {servers: 2}}"),
         ("Pushes hide behind the backward pass.", "{ps-sync: {overlap: true}}"),
+        ("Every server has a copy of the model.", "{ps-sync: {servers: 2, placement: replicated}}"),
         ("A step does without its slowest worker.", "{ps-sync: {servers: 2, backup_workers: 1}}"),
     ],
     "ps-async": [
@@ -54,7 +55,7 @@ VARIANTS = {
 
 
 READ = " --set 'data={record_bytes: 110 kB, store_bandwidth: 20 Gbit/s}'"
-AROUND = {"hosted-1": READ, "hosted-2": READ, "ps-sync-3": " --set 'cluster.speed=[1, 1, 1, 0.6]'"}
+AROUND = {"hosted-1": READ, "hosted-2": READ, "ps-sync-4": " --set 'cluster.speed=[1, 1, 1, 0.6]'"}
 """What else a figure needs, to show what it is about."""
 
 

@@ -28,6 +28,7 @@ from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Order, Token
 from simpar.execute.parties import (
     Array,
+    Chunk,
     Cut,
     Loss,
     Pulled,
@@ -40,9 +41,10 @@ from simpar.execute.parties import (
     loads_of,
     parted,
 )
-from simpar.execute.plan import COLLECTIVE, Plan, elements
+from simpar.execute.plan import BETWEEN_SERVERS, COLLECTIVE, KeyId, Plan, elements
 from simpar.execute.predictions import Output, Prediction, combined
-from simpar.program import NODE_RING
+from simpar.execute.server_copies import Averager, Copy, Records
+from simpar.program import NODE_RING, Op
 from simpar.trace import Trace
 
 Progress = Callable[[int, int], None]
@@ -108,6 +110,8 @@ class Replayed:
     """When the last of them had been, or the last prediction."""
     predictions: list[Prediction]
     """Of every iteration, where workers only predict; then there are no points and no losses."""
+    held: dict[KeyId, Array]
+    """By server and key, the parameters that servers hold at the end, as rows of numbers."""
 
     def loss_by_iteration(self) -> NDArray[np.float64]:
         """Return the mean loss of the samples of each iteration: float64[iterations].
@@ -195,8 +199,15 @@ class _Replay:
             number: kind(number, plan, model, own[number], source, optimizer) for number in plan.workers
         }
         self.servers = {
-            key: Server(key, joined(parameters, runs), optimizer()) for key, runs in plan.keys.items()
+            key: self._server(key, joined(parameters, runs), optimizer()) for key, runs in plan.keys.items()
         }
+        # Where a server computes on a worker's records, what it has in hand for that worker.
+        self._hands = {
+            (op.server, op.worker): Worker(op.worker, plan, model, parameters, source, optimizer)
+            for op in self.program.ops
+            if op.kind == "forward" and op.server >= 0
+        }
+        self._applied = 0
         self._answered = {
             reply for batch in self.program.batches.values() for reply in batch.replies if reply >= 0
         }
@@ -242,7 +253,13 @@ class _Replay:
             samples=self._samples,
             end_s=self._end_s,
             predictions=self._predictions,
+            held={key: server.values for key, server in self.servers.items()},
         )
+
+    def _server(self, key: KeyId, values: Array, optimizer: Optimizer) -> Server:
+        if "copies" in self.plan.meta:
+            return Copy(key, values, optimizer, self.plan)
+        return (Averager if self.plan.pushes_models else Server)(key, values, optimizer)
 
     # -- op by op ----------------------------------------------------------------------------------
 
@@ -262,6 +279,13 @@ class _Replay:
             return self.workers[op.worker].push((op.server, op.key), iteration, tokens)
         if op.kind == "merge":
             return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
+        if op.kind == "records":
+            self.workers[op.worker].pull(tokens)
+            return Records(op.worker, iteration)
+        if op.kind in BETWEEN_SERVERS:
+            server = self._copy(op)
+            server.receive(tokens)
+            return server.send(self.plan.share(task), op.peer)
         if op.kind in ("pull", "hand"):
             return [load for load in loads_of(tokens) if isinstance(load, Pulled)]
         if op.kind == "output":
@@ -295,6 +319,8 @@ class _Replay:
         op = self.program.ops[task]
         if self.program.message[task] >= 0:
             return held
+        if op.server >= 0 and op.kind in ("forward", "backward"):
+            return self._compute_at_server(task, iteration, held)
         if op.kind == "forward":
             worker = self.workers[op.worker]
             worker.pull(held)
@@ -333,21 +359,46 @@ class _Replay:
         if task in self._answered:
             given = [load for load in loads_of(tokens) if isinstance(load, Pulled)]
             return given or self.servers[op.server, op.key].reply()
-        return [load for load in loads_of(tokens) if isinstance(load, Pushed)] or None
+        return [load for load in loads_of(tokens) if isinstance(load, (Pushed, Chunk))] or None
+
+    def _compute_at_server(self, task: int, iteration: int, tokens: list[Token]) -> Any:
+        """Let a server compute on a worker's records, with the parameters that it holds itself."""
+        op = self.program.ops[task]
+        hand, key = self._hands[op.server, op.worker], (op.server, -1)
+        if op.kind == "backward":
+            hand.backward(op, iteration, tokens)
+            return hand.push(key, iteration, []) if key in self.servers else None
+        assert Records(op.worker, iteration) in loads_of(tokens), f"{op.worker}'s records did not come"
+        if key in self.servers:
+            hand.pull([Token(task, iteration, self.servers[key].reply())])
+        cut, loss = hand.forward(op, iteration, tokens)
+        if loss is not None:
+            self._note(task, loss)
+        return cut
+
+    def _copy(self, op: Op) -> Copy:
+        server = self.servers[op.server, -1]
+        assert isinstance(server, Copy), f"server {op.server} holds no copy"
+        return server
 
     def _apply(self, task: int, iteration: int, tokens: list[Token]) -> Pulled:
         """Let a server update, and return its parameters after that."""
         op = self.program.ops[task]
         server = self.servers[op.server, op.key]
-        pushes = [load for load in loads_of(tokens) if isinstance(load, Pushed)]
+        pushes: Sequence[Pushed] = [load for load in loads_of(tokens) if isinstance(load, Pushed)]
+        if isinstance(server, Copy):
+            server.receive(tokens)
+            pushes = server.pushes
         self._gradients += [
             Gradient(
                 task, iteration, push.worker, push.iteration, op.server, op.key, push.read, server.version
             )
             for push in sorted(pushes, key=lambda one: (one.worker, one.iteration))
         ]
-        count = len(server.values)
-        self._learn(task, iteration, count * server.apply(pushes), count)
+        count, samples = len(server.values), server.apply(pushes)
+        self._applied += 1
+        if self._applied % self.plan.copies == 0:  # of copies, which learn the same, only the last counts
+            self._learn(task, iteration, count * samples, count)
         return server.reply()
 
     def _predict(self, task: int, iteration: int, tokens: list[Token]) -> None:

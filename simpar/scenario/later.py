@@ -9,7 +9,6 @@ LATER_KEYS: dict[str, tuple[str, ...]] = {
     "ps-sync": (
         "pull_every",
         "compression",
-        "payload",
         "update",
     ),
     "allreduce": ("shard",),
@@ -23,7 +22,6 @@ LATER_KINDS = ("local-sgd", "hybrid")
 """Kinds of strategy."""
 
 LATER_WORDS: dict[str, tuple[str, ...]] = {
-    "placement": ("replicated",),
     "late": ("cancel",),
     "schedule": ("interleaved",),
 }

@@ -110,6 +110,8 @@ class Servers:
         self.workers = setting.cluster.workers
         self.by_priority = options.priority and options.overlap
         """Whether links and servers take earlier layers first; without overlap all go together."""
+        self.pushes_models = getattr(options, "payload", "gradient") == "model"
+        """Whether workers make a step of their own and push parameters."""
         self.share = setting.cluster.devices_per_node if options.local_merge else 1
         """Workers whose gradients are one push."""
         self.pushers = list(range(0, self.workers, self.share))
@@ -399,16 +401,20 @@ class Servers:
         held = [piece for piece in self.slices if piece.server == fullest]
         largest = max(held, key=lambda piece: (piece.elements, -piece.tensor), default=None)
         names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
+        n_bytes, activations = workload.parameter_bytes, workload.activation_bytes * workload.batch
+        needed = memory.server_fed_worker(n_bytes, activations, self.options.window)
+        if self.pushes_models:  # its optimizer is its own
+            state = self.setting.optimizer_bytes(n_bytes // workload.dtype_bytes)
+            needed = memory.all_reduce_worker(n_bytes, activations, state)
         return {
-            "memory": memory.server_fed_worker(
-                workload.parameter_bytes, workload.activation_bytes * workload.batch, self.options.window
-            ),
+            "memory": needed,
             "samples": self.workers * self.options.push_every * workload.batch,
             "workers": self.workers,
             **self._flow_facts(),
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
+            **({"payload": "model"} if self.pushes_models else {}),
             **({"priority": True} if self.by_priority else {}),
             **({"colocate": True} if self.options.colocate else {}),
             **({"local_merge": True, "pushers": len(self.pushers)} if self.options.local_merge else {}),
@@ -453,7 +459,8 @@ class Servers:
         """Return the memory of one server."""
         load = self.loads[server]
         largest = max((key.bytes for keys in self.keys for key in keys if key.server == server), default=0.0)
-        state = self.setting.optimizer_bytes(load // self.setting.workload.dtype_bytes)
+        elements = 0 if self.pushes_models else load // self.setting.workload.dtype_bytes
+        state = self.setting.optimizer_bytes(elements)
         return memory.parameter_server(load, state, largest, self.setting.cluster.server.threads)
 
 
