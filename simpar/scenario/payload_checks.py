@@ -57,9 +57,6 @@ def check_payload(
     servers: Any = options.get("servers", 1)
     known = isinstance(servers, int) and not isinstance(servers, bool)
     known = known and report.clean((*here, "servers"))
-    if "pull_from" in options and not copies:
-        fix = "add 'placement: replicated', or remove it"
-        report.add((*here, "pull_from"), "no server but one holds what a worker asks it for", fix, key=True)
     if copies and known and workers is not None and servers > workers:
         said = f"{servers} servers with a copy each, and {workers} workers: some would serve nobody"
         report.add((*here, "servers"), said, f"write at most {workers}")

@@ -485,7 +485,11 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
         found += _idle_server_options(setting, program)
         if "placement" in given and meta["servers"] == 1:
             found.append(("placement", "one server holds everything"))
-        if "pull_from" in given and meta["servers"] == 1:
+        if "pull_from" in given and "pull_from" not in meta:
+            found.append(
+                ("pull_from", "a server holds a part of its own, not a copy (placement: replicated)")
+            )
+        elif "pull_from" in given and meta["servers"] == 1:
             found.append(("pull_from", "one server is home and all"))
         if "payload" in given and "payload" not in meta:
             found.append(("payload", "gradient is the default"))

@@ -406,7 +406,6 @@ def test_s7h_with_copies_what_leaves_arrives(scene, agree, sharing, payload):
         ({"credit": "8 B"}, "a worker sends one message"),
         ({"backup_workers": 1}, "copies are summed up when all workers have sent"),
         ({"servers": 5}, "some would serve nobody; write at most 4"),
-        ({"placement": "sliced", "pull_from": "all"}, "add 'placement: replicated', or remove it"),
         ({"payload": "data"}, "their size is not known; add 'data: {record_bytes: 110 kB}'"),
         ({"placement": "sliced", "payload": "data"}, "write 'placement: replicated', or 'servers: 1'"),
         ({"placement": "sliced", "payload": "model", "window": 2}, "a mean of older parameters would undo"),
