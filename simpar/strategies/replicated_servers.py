@@ -6,7 +6,7 @@ the receiver adds the first K - 1 to its own. Each makes the same update of its 
 parameters from its home, or with ``pull_from: all`` from every server, of which it needs one.
 
 With ``payload: data`` a worker sends its records, and its server computes forward and backward on each batch
-as it comes, on a device like those of the workers, of speed 1.
+as it comes, on a device like those of the workers, of speed 1; where compute varies, as that worker's does.
 
 Formula: a server's link takes in (W / K) n of pushes and 2 (K - 1) / K n from its neighbour, a worker's n, or
 K n where it pulls from all. Source: bytes over each link, counted.
