@@ -27,6 +27,7 @@ VARIANTS = {
     "ps-sync": [
         ("All push, the servers update, all pull.", "{ps-sync: {servers: 2}}"),
         ("Pushes hide behind the backward pass.", "{ps-sync: {overlap: true}}"),
+        ("Every server has a copy of the model.", "{ps-sync: {servers: 2, placement: replicated}}"),
         ("A step does without its slowest worker.", "{ps-sync: {servers: 2, backup_workers: 1}}"),
     ],
     "ps-async": [
@@ -45,6 +46,10 @@ VARIANTS = {
     "pipeline": [
         ("All forwards, then all backwards.", "{pipeline: {microbatches: 4}}"),
         ("One forward, one backward.", "{pipeline: {schedule: 1f1b, microbatches: 4}}"),
+        (
+            "Two parts of the model on each stage.",
+            "{pipeline: {schedule: interleaved, chunks: 2, microbatches: 4}}",
+        ),
     ],
     "replicated": [("All get the parameters, each predicts its share of the records.", "{replicated: }")],
     "ensemble": [("All predict all the records, and vote.", "{ensemble: {combine: vote}}")],
@@ -54,7 +59,7 @@ VARIANTS = {
 
 
 READ = " --set 'data={record_bytes: 110 kB, store_bandwidth: 20 Gbit/s}'"
-AROUND = {"hosted-1": READ, "hosted-2": READ, "ps-sync-3": " --set 'cluster.speed=[1, 1, 1, 0.6]'"}
+AROUND = {"hosted-1": READ, "hosted-2": READ, "ps-sync-4": " --set 'cluster.speed=[1, 1, 1, 0.6]'"}
 """What else a figure needs, to show what it is about."""
 
 

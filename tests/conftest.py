@@ -57,7 +57,8 @@ def scene(tmp_path_factory):
             layers: (forward seconds, backward seconds, parameters of 4 bytes, bytes of the output).
             server: add_rate and update_rate in bytes per second, overhead in seconds, threads and so on.
             model: instead of *layers*.
-            data: (bytes of a record, bytes per second of the store, batches that a worker has room for).
+            data: (bytes of a record, bytes per second of the store, batches that a worker has room for), or
+                the first of them alone.
             per_node: devices of each machine.
             intra: bandwidth and latency of the links inside a machine.
             network: further settings of the section, as they are written.
@@ -105,9 +106,11 @@ def scene(tmp_path_factory):
         if variation is not None:
             whole["variation"] = variation
         if data is not None:
-            record, store, prefetch = data
-            written_data = {"record_bytes": f"{record!r} B", "store_bandwidth": f"{store!r} B/s"}
-            whole["data"] = written_data | {"prefetch": prefetch}
+            record, *read = data
+            whole["data"] = {"record_bytes": f"{record!r} B"}
+            if read:
+                store, prefetch = read
+                whole["data"] |= {"store_bandwidth": f"{store!r} B/s", "prefetch": prefetch}
         file = folder / f"scene-{next(numbers)}.yaml"
         file.write_text(json.dumps(whole))
         return simpar.load(file)

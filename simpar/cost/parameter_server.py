@@ -1,7 +1,8 @@
 """Time taken by pushing gradients to parameter servers and pulling parameters back.
 
 Times are seconds, sizes bytes, rates bytes per second of one direction of a full-duplex link.
-Servers are machines of their own, but for :func:`colocated_one_way` and :func:`colocated_lower_bound`;
+Servers are machines of their own, but for :func:`colocated_one_way`, :func:`colocated_lower_bound` and
+:func:`best_partition`;
 *loads* are the bytes of each server's shard, so that ``sum(loads)`` is the whole gradient. What the workers
 push equals in size what they pull.
 Not modelled here: the order in which a server serves its workers, stragglers, queues of asynchronous
@@ -236,6 +237,57 @@ def _check_colocated(n_bytes: float, machines: int, servers: int, bandwidth: flo
     checks.count(machines=machines, servers=servers)
     if servers > machines:
         raise ValueError(f"servers must be at most machines, not {servers} on {machines}")
+
+
+def best_partition(n_bytes: float, machines: int, cpu_machines: int) -> tuple[float, float]:
+    """Return the bytes for each machine of its own and for each worker's machine that make a step shortest.
+
+    Servers live on all *n* machines that train and on *k* more, all links alike. A server apart takes in
+    ``n M_c``; one on a worker's machine ``(n - 1) M_g`` of pushes, beside the ``M - M_g`` that its worker
+    pulls. Both are equal at ``M_c = 2 (n - 1) M / D`` and ``M_g = (n - k) M / D``, ``D = n^2 + k n - 2 k``.
+
+    Args:
+        n_bytes: bytes of the whole gradient, *M*.
+        machines: machines that train, *n*, at least 2.
+        cpu_machines: machines with nothing but a server, *k*, at most *n*.
+
+    Raises:
+        ValueError: *machines* is below 2, *cpu_machines* negative or above *machines*, or *n_bytes* negative.
+
+    Source: Jiang et al., A Unified Architecture for Accelerating Distributed DNN Training in Heterogeneous
+    GPU/CPU Clusters (BytePS), OSDI 2020. Stops being true for links that differ, or servers that take time.
+
+    >>> best_partition(100e6, machines=4, cpu_machines=4)
+    (25000000.0, 0.0)
+    >>> best_partition(100e6, machines=4, cpu_machines=0)[1]
+    25000000.0
+    """
+    checks.not_negative(n_bytes=n_bytes, cpu_machines=cpu_machines)
+    if machines < 2:
+        raise ValueError(f"machines must be at least 2, not {machines}")
+    if cpu_machines > machines:
+        raise ValueError(f"cpu_machines must be at most machines, not {cpu_machines} beside {machines}")
+    n, k = machines, cpu_machines
+    share = n_bytes / (n * n + k * n - 2 * k)
+    return 2 * (n - 1) * share, (n - k) * share
+
+
+def best_partition_step(n_bytes: float, machines: int, cpu_machines: int, bandwidth: float) -> float:
+    """Return the seconds of pushes and pulls with :func:`best_partition`, both at the same time.
+
+    ``2 n (n - 1) M / (D B)``, ``D = n^2 + k n - 2 k``: without machines of their own as long as a ring
+    all-reduce, with as many as train ``M / B``; never shorter, whatever else they hold.
+
+    Arguments, errors and limits as of :func:`best_partition`; *bandwidth* is that of one direction of a link.
+
+    >>> best_partition_step(100e6, machines=4, cpu_machines=0, bandwidth=1e9)
+    0.15
+    >>> best_partition_step(100e6, machines=4, cpu_machines=4, bandwidth=1e9)
+    0.1
+    """
+    checks.positive(bandwidth=bandwidth)
+    apart, _ = best_partition(n_bytes, machines, cpu_machines)
+    return machines * apart / bandwidth
 
 
 def load_imbalance(loads: Iterable[float]) -> float:

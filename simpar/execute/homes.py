@@ -9,6 +9,7 @@ Start with :class:`Homes`.
 from __future__ import annotations
 
 from simpar.errors import ProgramError
+from simpar.execute.plan import BETWEEN_SERVERS
 from simpar.program import NODE_RING, Op, Program
 
 TO_SERVER = frozenset({"push", "output", "records"})
@@ -79,6 +80,8 @@ class Homes:
         worker = self._worker.get(op.worker, 0)
         if op.kind in TO_SERVER:
             return worker, self._server[op.server]
+        if op.kind in BETWEEN_SERVERS:
+            return self._server[op.server], self._server[op.peer]
         if op.kind in FROM_SERVER:
             return self._server[op.server], worker
         peer = self._worker.get(op.peer, worker)
@@ -87,7 +90,7 @@ class Homes:
     def _home(self, program: Program, task: int, op: Op) -> int:
         """Return where a task is performed that is no message."""
         resource = int(program.resource[task])
-        on = program.resources[resource].kind if resource >= 0 else ""
-        if op.server >= 0 and on != "device":
+        on = program.resources[resource].name if resource >= 0 else "ps"
+        if op.server >= 0 and on.startswith("ps"):  # its CPU, or the device on which it computes
             return self._server[op.server]
         return self._worker.get(op.worker, 0)

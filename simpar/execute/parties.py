@@ -4,7 +4,7 @@ They know nothing of time and of each other. What goes between them are the *loa
 
 ======== =====================================================================================================
 Cut      what crosses a cut between layers: outputs on the way forward, their gradients on the way back
-Pushed   the gradients of one key, summed over samples, on their way to a server
+Pushed   the gradients of one key, summed over samples, or its parameters, on their way to a server
 Merged   the gradients of several keys, on their way to the first device of a machine
 Pulled   the parameters of one key, of one version, on their way to a worker
 Output   what a worker that only predicts makes of its records, on its way to the host
@@ -193,6 +193,7 @@ class Worker:
         self._optimizer = optimizer
         self._optimizers: dict[int, Optimizer] = {}
         self._rules: dict[KeyId, Optimizer] = {}
+        self._own_steps: dict[KeyId, Optimizer] = {}
         self._passes: dict[tuple[int, int], Pass] = {}
         self._gradients: dict[int, dict[int, dict[int, Array]]] = {}  # by iteration, part and tensor
         self._buckets: dict[tuple[int, int], Array] = {}
@@ -304,6 +305,9 @@ class Worker:
         merged = [load for load in loads_of(tokens) if isinstance(load, Merged)]
         for other in sorted(merged, key=lambda one: one.worker):
             values, samples = values + other.values[key], samples + other.samples
+        if self.plan.pushes_models:
+            own_step = self._own_steps.setdefault(key, self._optimizer())
+            values = own_step.step(joined([*self.parameters], self.plan.keys[key]), values / samples)
         first = -1 if parts is None else parts[0]
         return Pushed(self.number, iteration, key, samples, self.read[key], values, first)
 

@@ -19,6 +19,7 @@ from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Token
 from simpar.execute.parties import (
     Array,
+    Chunk,
     Cut,
     Loss,
     Pulled,
@@ -31,8 +32,9 @@ from simpar.execute.parties import (
     loads_of,
     parted,
 )
-from simpar.execute.plan import COLLECTIVE, KeyId, Plan, elements
+from simpar.execute.plan import BETWEEN_SERVERS, COLLECTIVE, KeyId, Plan, elements
 from simpar.execute.predictions import Output, Prediction, combined
+from simpar.execute.server_copies import Averager, Copy, Records
 from simpar.execute.updates import symmetric_part
 from simpar.program import NODE_RING, Op, Program
 
@@ -106,10 +108,17 @@ class Performer:
             for number in mine
         }
         self.servers: dict[KeyId, Server] = {
-            key: Server(key, joined(parameters, runs), update.rule(optimizer()), update, joined(biases, runs))
+            key: self._server(key, joined(parameters, runs), optimizer(), joined(biases, runs))
             for key, runs in plan.keys.items()
             if servers is None or key[0] in set(servers)
         }
+        # Where a server computes on a worker's records, what it has in hand for that worker.
+        self._hands = {
+            (op.server, op.worker): Worker(op.worker, plan, model, parameters, source, optimizer)
+            for op in program.ops
+            if op.kind == "forward" and op.server >= 0 and (servers is None or op.server in set(servers))
+        }
+        self._applied = 0
         self._answered = {
             reply for batch in program.batches.values() for reply in batch.replies if reply >= 0
         }
@@ -120,6 +129,15 @@ class Performer:
         """By iteration, the parts of the work that were stopped before there was a loss."""
         self.slices: dict[tuple[int, int], tuple[int, int]] = {}
         """By dispatch node and number, whose part of the work a slice is, and of which iteration."""
+
+    def _server(self, key: KeyId, values: Array, optimizer: Optimizer, biases: Array) -> Server:
+        """Return what holds a key: parameters, the mean of pushed ones, or one of several copies."""
+        if "copies" in self.plan.meta:
+            return Copy(key, values, optimizer, self.plan)
+        if self.plan.pushes_models:
+            return Averager(key, values, optimizer)
+        update = self.plan.update
+        return Server(key, values, update.rule(optimizer), update, biases)
 
     # -- what those who watch may want to know -------------------------------------------------------
 
@@ -162,6 +180,13 @@ class Performer:
             return self.workers[op.worker].push((op.server, op.key), iteration, tokens, parts)
         if op.kind == "merge":
             return self.workers[op.worker].merge(self.plan.keys_of(op), iteration)
+        if op.kind == "records":
+            self.workers[op.worker].pull(tokens)
+            return Records(op.worker, iteration)
+        if op.kind in BETWEEN_SERVERS:
+            server = self._copy(op)
+            server.receive(tokens)
+            return server.send(self.plan.share(task), op.peer)
         if op.kind in ("pull", "hand"):
             return [load for load in loads_of(tokens) if isinstance(load, Pulled)]
         if op.kind == "output":
@@ -209,6 +234,8 @@ class Performer:
                 # Nobody computes now, and what is read next brings no parameters with it.
                 self.workers[op.worker].pull([Token(task, iteration, held)])
             return held
+        if op.server >= 0 and op.kind in ("forward", "backward"):
+            return self._compute_at_server(task, iteration, held)
         if op.kind == "forward":
             worker = self.workers[op.worker]
             worker.pull(held)
@@ -251,21 +278,47 @@ class Performer:
         if task in self._answered:
             given = [load for load in loads_of(tokens) if isinstance(load, Pulled)]
             return given or self.servers[op.server, op.key].reply()
-        return [load for load in loads_of(tokens) if isinstance(load, Pushed)] or None
+        return [load for load in loads_of(tokens) if isinstance(load, (Pushed, Chunk))] or None
+
+    def _compute_at_server(self, task: int, iteration: int, tokens: list[Token]) -> Any:
+        """Let a server compute on a worker's records, with the parameters that it holds itself."""
+        op = self.program.ops[task]
+        hand, key = self._hands[op.server, op.worker], (op.server, -1)
+        if op.kind == "backward":
+            hand.backward(op, iteration, tokens)
+            return hand.push(key, iteration, []) if key in self.servers else None
+        assert Records(op.worker, iteration) in loads_of(tokens), f"{op.worker}'s records did not come"
+        if key in self.servers:
+            hand.pull([Token(task, iteration, self.servers[key].reply())])
+        cut, loss = hand.forward(op, iteration, tokens)
+        if loss is not None:
+            self.noted(task, loss)
+        return cut
+
+    def _copy(self, op: Op) -> Copy:
+        server = self.servers[op.server, -1]
+        assert isinstance(server, Copy), f"server {op.server} holds no copy"
+        return server
 
     def _apply(self, task: int, iteration: int, tokens: list[Token]) -> Pulled:
         """Let a server update, and return its parameters after that."""
         op = self.program.ops[task]
         server = self.servers[op.server, op.key]
-        pushes = [load for load in loads_of(tokens) if isinstance(load, Pushed)]
+        pushes: Sequence[Pushed] = [load for load in loads_of(tokens) if isinstance(load, Pushed)]
+        if isinstance(server, Copy):
+            server.receive(tokens)
+            pushes = server.pushes
         gradients = [
             Gradient(
                 task, iteration, push.worker, push.iteration, op.server, op.key, push.read, server.version
             )
             for push in sorted(pushes, key=lambda one: (one.worker, one.iteration))
         ]
-        count = len(server.values)
-        self.applied(task, iteration, gradients, server.apply(pushes), count)
+        count, samples = len(server.values), server.apply(pushes)
+        self._applied += 1
+        # Of copies, which learn the same, only the last counts.
+        last = self._applied % self.plan.copies == 0
+        self.applied(task, iteration, gradients, samples if last else 0, count if last else 0)
         return server.reply()
 
     def _predict(self, task: int, iteration: int, tokens: list[Token]) -> None:

@@ -22,15 +22,18 @@ COMPUTING = frozenset({"forward", "backward", "update"})
 HOLDING = frozenset({"apply", "publish"})
 """Work of a server that holds parameters."""
 COLLECTIVE = frozenset({"reduce_scatter", "all_gather", "reduce", "broadcast", "exchange"})
-SUMMING = frozenset({"reduce_scatter", "reduce", "exchange"})
+BETWEEN_SERVERS = frozenset({"sum", "share"})
+"""The same two between servers that hold copies of all parameters."""
+SUMMING = frozenset({"reduce_scatter", "reduce", "exchange", "sum"})
 """Messages of collectives whose receiver adds what comes to what it has; of the others it takes it over."""
 
 KNOWN = (
     COMPUTING
     | COLLECTIVE
+    | BETWEEN_SERVERS
     | frozenset(
         {"load", "push", "pull", "add", "apply", "merge", "hand", "all_reduce", "activation", "gradient"}
-        | {"start", "gather", "batch", "dispatch", "publish", "output", "predict"}
+        | {"start", "gather", "batch", "dispatch", "publish", "output", "predict", "records"}
     )
 )
 """Ops that can be performed."""
@@ -97,6 +100,10 @@ class Plan:
         """Iterations of a worker that may be on their way at once."""
         self.served = any(op.kind in HOLDING for op in program.ops)
         """Whether servers hold the parameters, so that no worker updates."""
+        self.copies = int(self.meta.get("copies", 1))
+        """Servers that hold all parameters each; 1 where every parameter is on one server."""
+        self.pushes_models = self.meta.get("payload") == "model"
+        """Whether workers make steps of their own and push parameters, of which servers make the mean."""
         self.predicts = any(op.kind == "predict" for op in program.ops)
         """Whether workers only predict, so that nothing is learned."""
         self.own_parameters = bool(self.meta.get("own_parameters", False))
@@ -197,7 +204,7 @@ class Plan:
                     tensor, _, start, elements = rows[op.key]
                     found[op.server, op.key] = (Run(tensor, start, elements),)
         covered = sum(run.elements for runs in found.values() for run in runs)
-        if covered != sum(self.sizes):
+        if covered != self.copies * sum(self.sizes):
             raise ProgramError(
                 f"{self.program.name} cannot be executed: its servers hold {covered:,} parameters and the "
                 f"model has {sum(self.sizes):,}"
@@ -252,8 +259,8 @@ class Plan:
         return dict(zip(numbers, begins, strict=True))
 
     def _chunk_bounds(self) -> list[list[int]]:
-        """Return where the chunks of each bucket begin and end: one a worker, the larger ones first."""
-        count, found = len(self.workers), []
+        """Return where the chunks of each bucket begin and end: one for each who sums, larger ones first."""
+        count, found = self.copies if self.served else len(self.workers), []
         for bucket in range(len(self._exchanges) or len(self.buckets)):
             size, longer = divmod(self.elements(bucket), count)
             found.append([0, *accumulate([size + 1] * longer + [size] * (count - longer))])

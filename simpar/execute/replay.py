@@ -27,6 +27,7 @@ from simpar.execute.optimizers import Optimizer
 from simpar.execute.order import Order
 from simpar.execute.parties import Array, Loss, Source, Trained
 from simpar.execute.performing import Gradient, Performer
+from simpar.execute.plan import KeyId
 from simpar.execute.predictions import Prediction
 from simpar.trace import Trace
 
@@ -70,6 +71,8 @@ class Replayed:
     """When the last of them had been, or the last prediction."""
     predictions: list[Prediction]
     """Of every iteration, where workers only predict; then there are no points and no losses."""
+    held: dict[KeyId, Array]
+    """By server and key, the parameters that servers hold at the end, as rows of numbers."""
     stopped: dict[int, int]
     """By iteration, the parts of the work that were stopped before there was a loss."""
 
@@ -196,6 +199,7 @@ class _Replay(Performer):
             samples=self._samples,
             end_s=self._end_s,
             predictions=self._predictions,
+            held={key: server.values for key, server in self.servers.items()},
             stopped=self.unfinished,
         )
 
@@ -226,7 +230,8 @@ class _Replay(Performer):
     def applied(self, task: int, iteration: int, gradients: list[Gradient], samples: int, count: int) -> None:
         """Keep the gradients, and count what has been learned from them."""
         self._gradients += gradients
-        self._learn(task, iteration, count * samples, count)
+        if count:
+            self._learn(task, iteration, count * samples, count)
 
     def updated(self, task: int, iteration: int, count: int) -> None:
         """Count what a worker has learned."""

@@ -52,7 +52,9 @@ class Op(NamedTuple):
     kind: str
     """``load``, ``forward``, ``backward``, ``push``, ``apply``, ``pull``, ``merge`` and ``hand`` (gradients
     to, and parameters from, the first device of a machine), ``reduce_scatter``, ``all_gather``,
-    ``all_reduce``, ``activation``, ``gradient``, ``update``, ``start``, ``gather`` (waits for several)."""
+    ``all_reduce``, ``sum`` and ``share`` (the same two between servers that hold copies), ``records`` (of a
+    worker, to the server that computes on them), ``activation``, ``gradient``, ``update``, ``start``,
+    ``gather`` (waits for several)."""
 
     worker: int = -1
     """The worker whose work this is: the sender of a push or merge, the receiver of a pull or what is handed
@@ -62,7 +64,7 @@ class Op(NamedTuple):
     """The parameter server concerned."""
 
     peer: int = -1
-    """The other worker of a message between workers."""
+    """The other worker of a message between workers, the other server of one between servers."""
 
     layers: tuple[int, int] = (-1, -1)
     """Half-open range of layers."""

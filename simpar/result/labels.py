@@ -33,6 +33,10 @@ def label(meta: Mapping[str, Any], options: Mapping[str, Any]) -> str:
         words.append(_count(meta["servers"], "colocated server" if meta.get("colocate") else "server"))
         if meta["placement"] != "sliced" or "placement" in options:
             words.append(str(meta["placement"]).replace("_", " "))
+        if meta.get("pull_from") == "all":
+            words.append("pull from all")
+        if "payload" in meta:
+            words.append(f"payload {meta['payload']}")
         if options.get("slice_bytes") is not None:
             words.append(f"slices of {size(options['slice_bytes'])}")
         if meta.get("pushers", meta["workers"]) < meta["workers"]:

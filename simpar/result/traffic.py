@@ -17,7 +17,7 @@ import numpy as np
 
 from simpar.program import Program
 
-DATA = frozenset({"load"})
+DATA = frozenset({"load", "records"})
 ACTIVATIONS = frozenset({"activation", "gradient", "output"})
 """Kinds of ops whose messages carry no parameters and no gradients of parameters."""
 
@@ -31,7 +31,7 @@ class Traffic:
     activations_bytes: float
     """Activations and their gradients."""
     data_bytes: float
-    """Records, from the store."""
+    """Records, from the store or to servers that compute on them."""
     samples: int
     """Samples of a step."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from simpar.scenario.model import ProfileFile
 from simpar.scenario.options import HOSTED, KINDS, UNEVEN
 from simpar.scenario.overrides import strategy_names
+from simpar.scenario.payload_checks import check_payload
 from simpar.scenario.presets import INSTANCE_DEVICES
 from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import count_workers, devices_per_node
@@ -40,7 +41,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
     if model is not None and cluster is not None:
         _check_device(model, cluster, report, profile)
     _check_network(data, report)
-    _check_data(_section(data, "data") or {}, report)
+    _check_data(_section(data, "data") or {}, _sends_records(data.get("strategies")), report)
     workers = count_workers(cluster) if cluster is not None and report.clean(*_COUNTS) else None
     variation = _section(data, "variation")
     if variation is not None:
@@ -57,6 +58,8 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
                     _check_all_reduce(kind, options, ("strategies", index), report)
                     _check_update(kind, options, model or {}, ("strategies", index), report)
                     _check_hosted(kind, options, ("strategies", index), report)
+                    read = _section(data, "data") or {}
+                    check_payload(kind, options, workers, read, ("strategies", index), report)
     _check_links(data, report)
     _check_split(data, workers, report)
     _check_topology(data, workers, report)
@@ -280,17 +283,30 @@ def _needs_even(strategy: Any) -> str:
         given = options.get(key) if isinstance(options, dict) else None
         if isinstance(given, int) and given > (1 if key == "push_every" else 0):
             return f"with {key} every worker has as many"
+    given = [options.get(key) for key in ("payload", "placement")] if isinstance(options, dict) else []
+    if "data" in given or "replicated" in given:
+        return "servers with copies, or that compute, take as many from each"
     return ""
 
 
-def _check_data(data: Data, report: Report) -> None:
-    """Note a store without records, records without a store, and what does nothing without both."""
+def _sends_records(items: Any) -> bool:
+    """Return whether any strategy's workers send records to servers."""
+    options = [one for item in items if isinstance(item, dict) for one in item.values()] if items else []
+    return any(isinstance(one, dict) and one.get("payload") == "data" for one in options)
+
+
+def _check_data(data: Data, sent: bool, report: Report) -> None:
+    """Note a store without records, records without a store, and what does nothing without both.
+
+    Args:
+        sent: whether workers send records that they have, so that these need no store.
+    """
     example = {"record_bytes": "110 kB", "store_bandwidth": "10 Gbit/s"}
     for key, other in (("record_bytes", "store_bandwidth"), ("store_bandwidth", "record_bytes")):
-        if key in data and other not in data:
+        if key in data and other not in data and not (sent and key == "record_bytes"):
             said = f"{key!r} is given without {other!r}"
             report.add(("data", key), said, f"add '{other}: {example[other]}'", key=True)
-    if "prefetch" in data and not example.keys() & data.keys():
+    if "prefetch" in data and "store_bandwidth" not in data and (sent or "record_bytes" not in data):
         said = "'prefetch' does nothing without 'record_bytes' and 'store_bandwidth'"
         report.add(("data", "prefetch"), said, "add both, or remove it", key=True)
 
@@ -357,6 +373,10 @@ def _check_update(kind: Any, options: Data, model: Data, here: Path, report: Rep
     update, path = options.get("update"), (*here, "update")
     if not isinstance(update, dict) or not report.clean(path):
         return
+    for key in ("payload", "placement"):
+        if options.get(key) in ("model", "data", "replicated") and report.clean((*here, key)):
+            said = "the servers' update is of gradients that are pushed to the one that holds them"
+            report.add(path, said, f"remove it, or '{key}'", key=True)
     if update.get("elastic") is not None:
         for key, (usual, why) in _APART.items():
             if options.get(key, usual) != usual and report.clean((*here, key)):

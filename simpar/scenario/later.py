@@ -5,10 +5,7 @@ The one table of them. When a setting arrives, its word leaves this page.
 
 LATER_KEYS: dict[str, tuple[str, ...]] = {
     "cluster": ("profile",),
-    "ps-sync": (
-        "compression",
-        "payload",
-    ),
+    "ps-sync": ("compression",),
     "allreduce": ("shard",),
 }
 """Keys by section."""
@@ -18,8 +15,3 @@ LATER_KEYS["ps-ssp"] = (*LATER_KEYS["ps-sync"], "trigger", "softsync", "backup_w
 
 LATER_KINDS = ("local-sgd", "hybrid")
 """Kinds of strategy."""
-
-LATER_WORDS: dict[str, tuple[str, ...]] = {
-    "placement": ("replicated",),
-}
-"""Values by setting."""

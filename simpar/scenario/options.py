@@ -25,7 +25,6 @@ from simpar.scenario.fields import (
     Workers,
     read_word,
 )
-from simpar.scenario.later import LATER_WORDS
 
 
 class Options(Strict):
@@ -84,10 +83,9 @@ class PsOptions(Options):
     """Number of parameter servers, counted apart from the workers."""
 
     placement: Annotated[
-        Literal["sliced", "balanced", "round_robin", "hash"],
-        Choice("placement", LATER_WORDS["placement"]),
+        Literal["sliced", "balanced", "round_robin", "hash", "replicated"], Choice("placement")
     ] = "sliced"
-    """Which server holds what: every tensor cut over all, or whole tensors by size, in turn or by name."""
+    """Which server holds what: tensors cut over all, whole ones by size, in turn or by name; or each all."""
 
     slice_bytes: PositiveSize | None = None
     """Cut tensors into slices of at most this size, '4 MiB'; by default one slice a server."""
@@ -129,6 +127,12 @@ class PsSyncOptions(PsOptions):
     late: Annotated[Literal["finish", "cancel"], Choice("late")] = "finish"
     """What workers do whose push would come too late: finish their iteration for nothing, or stop at once."""
 
+    payload: Annotated[Literal["gradient", "model", "data"], Choice("payload")] = "gradient"
+    """What a worker sends: gradients, its parameters after a step of its own, or records to compute on."""
+
+    pull_from: Annotated[Literal["home", "all"], Choice("pull_from")] = "home"
+    """With placement replicated: a worker gets a copy from its own server, or one from each."""
+
 
 def _trigger_shorthand(value: Any) -> Any:
     if isinstance(value, str):
@@ -149,8 +153,27 @@ class TriggerSpec(Strict):
     """So long after the first, '5 ms'."""
 
 
+_Apart = Annotated[
+    Literal["sliced", "balanced", "round_robin", "hash"],
+    Choice(
+        "placement",
+        senseless=(
+            (
+                "replicated",
+                "copies stay equal only if all are updated together",
+                "write sliced, or take ps-sync",
+            ),
+        ),
+    ),
+]
+"""Placements with one copy of everything."""
+
+
 class PsAsyncOptions(PsOptions):
     """Parameter servers that wait for nobody, or for a few pushes."""
+
+    placement: _Apart = "sliced"
+    """Which server holds what: every tensor cut over all, or whole tensors by size, in turn or by name."""
 
     trigger: Annotated[TriggerSpec, BeforeValidator(_trigger_shorthand)] | None = None
     """When a server updates and replies: {count: 4}, drain, {timeout: 5 ms}; by default at every push."""
@@ -161,6 +184,9 @@ class PsAsyncOptions(PsOptions):
 
 class SspOptions(PsOptions):
     """Parameter servers with bounded staleness."""
+
+    placement: _Apart = "sliced"
+    """Which server holds what: every tensor cut over all, or whole tensors by size, in turn or by name."""
 
     staleness: Annotated[int, Whole(0, 1_000_000)] = 3
     """Iterations that a worker may be ahead of the slowest before its replies wait."""

@@ -68,7 +68,7 @@ class DataSpec(Strict):
     """In place of model.batch: slices that a worker's share of data.records is cut into."""
 
     record_bytes: PositiveSize | None = None
-    """Size of one sample as it is read, '110 kB'; with store_bandwidth."""
+    """Size of one sample, '110 kB', as it is read from a store or sent as payload."""
 
     store_bandwidth: Rate | None = None
     """Rate of the store that all workers read from, '10 Gbit/s'; by default data is there at once."""

@@ -169,6 +169,9 @@ PHASES = {
     "reduce_scatter": "reduce-scatter",
     "all_gather": "all-gather",
     "all_reduce": "all-reduce",
+    "records": "send records",
+    "sum": "sum up between servers",
+    "share": "share sums between servers",
     "activation": "send activations",
     "gradient": "send gradients back",
     "output": "send outputs",
@@ -381,7 +384,8 @@ def assumptions(meta: Mapping[str, Any], cluster: Cluster) -> list[str]:
     """
     said = ["full-duplex links", f"{meta['sharing']} sharing"]
     if meta.get("overlap") is False:
-        said.append("no overlap of communication with the backward pass (set overlap: true)")
+        hint = "" if "copies" in meta else " (set overlap: true)"  # which copies do not go with
+        said.append(f"no overlap of communication with the backward pass{hint}")
     if "servers" in meta and not cluster.server.takes_time:
         said.append("servers that add and update in no time")
     elif "combine" in meta:

@@ -46,7 +46,7 @@ KINDS: dict[str, Callable[[Setting], Program]] = {
 """What ``strategies:`` may name, and who compiles it."""
 
 LEAST_TASKS: dict[str, Callable[[Setting], int]] = {
-    "ps-sync": parameter_server.least_tasks,
+    "ps-sync": ps_sync.least_tasks,
     "ps-async": parameter_server.least_tasks,
     "ps-ssp": parameter_server.least_tasks,
     "allreduce": allreduce.least_tasks,

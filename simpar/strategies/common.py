@@ -360,6 +360,19 @@ class Star:
         """Add a message that brings a worker's outputs to a server; return its (first, last) task."""
         return self._exchange("output", worker, server, n_bytes, after, -1, None)
 
+    def records(self, worker: int, server: int, n_bytes: float, after: Sequence[int]) -> tuple[int, int]:
+        """Add a message that brings a worker's records to a server; return its (first, last) task."""
+        return self._exchange("records", worker, server, n_bytes, after, -1, None)
+
+    def between_servers(
+        self, name: str, op: Op, source: int, target: int, n_bytes: float, after: Sequence[int]
+    ) -> tuple[int, int]:
+        """Add a message between two servers on machines of their own; return its (first, last) task."""
+        ends = f"ps{source}", f"ps{target}"
+        rate = self._known.server_bytes_per_s
+        way = self._across((ends[0], rate), (ends[1], rate))
+        return self._send(name, op, ends, way, n_bytes, after)
+
     def _exchange(
         self,
         kind: str,

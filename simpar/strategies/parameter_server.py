@@ -113,6 +113,8 @@ class Servers:
         """Whether links and servers take earlier layers first; without overlap all go together."""
         self.batches = options.push_every * options.pull_every
         """Batches of a worker in an iteration, which ends with a pull."""
+        self.pushes_models = getattr(options, "payload", "gradient") == "model"
+        """Whether workers make a step of their own and push parameters."""
         self.share = setting.cluster.devices_per_node if options.local_merge else 1
         """Workers whose gradients are one push."""
         self.pushers = list(range(0, self.workers, self.share))
@@ -432,8 +434,13 @@ class Servers:
         held = [piece for piece in self.slices if piece.server == fullest]
         largest = max(held, key=lambda piece: (piece.elements, -piece.tensor), default=None)
         names = [tensor.name for layer in workload.layers for tensor in layer.tensors]
+        n_bytes, activations = workload.parameter_bytes, workload.activation_bytes * workload.batch
+        needed = self._worker_memory()
+        if self.pushes_models:  # its optimizer is its own
+            state = self.setting.optimizer_bytes(n_bytes // workload.dtype_bytes)
+            needed = memory.all_reduce_worker(n_bytes, activations, state)
         return {
-            "memory": self._worker_memory(),
+            "memory": needed,
             "samples": self.batches * self.setting.global_batch,
             "workers": self.workers,
             **self._flow_facts(),
@@ -441,6 +448,7 @@ class Servers:
             "servers": self.options.servers,
             "placement": self.options.placement,
             "overlap": self.options.overlap,
+            **({"payload": "model"} if self.pushes_models else {}),
             **({"priority": True} if self.by_priority else {}),
             **({"colocate": True} if self.options.colocate else {}),
             **({"local_merge": True, "pushers": len(self.pushers)} if self.options.local_merge else {}),
@@ -530,11 +538,9 @@ class Servers:
         """Return the memory of one server."""
         load = self.loads[server]
         largest = max((key.bytes for keys in self.keys for key in keys if key.server == server), default=0.0)
-        state = (
-            0.0
-            if self._is_elastic
-            else self.setting.optimizer_bytes(load // self.setting.workload.dtype_bytes)
-        )
+        elsewhere = self._is_elastic or self.pushes_models  # workers run the optimizer themselves
+        elements = 0 if elsewhere else load // self.setting.workload.dtype_bytes
+        state = self.setting.optimizer_bytes(elements)
         return memory.parameter_server(load, state, largest, self.setting.cluster.server.threads)
 
 

@@ -15,6 +15,14 @@ in one may be among the first in the next. That takes a single server and no ove
 for one update is late for all. The links' bytes are what was sent; the account of a step's traffic has what
 workers set out to send.
 
+With ``placement: replicated`` every server holds an identical copy of the whole model. A worker pushes to one
+of them, its home; the servers sum up among themselves in a ring, make the same update each, and a worker
+pulls from its home, or with ``pull_from: all`` one copy from each.
+
+What is pushed is the *payload*: gradients; with ``payload: model`` the parameters after a step of the
+worker's own, of which the server makes the mean; with ``payload: data`` the records, on which the server
+computes itself, on a device like the workers' of speed 1. For plain SGD all three learn the same.
+
 With ``push_every: t`` a step has t batches of every worker, whose gradients go out as one sum. With
 ``window: w`` a worker goes on while its pushes and pulls are on their way: it trains on parameters that are
 w - 1 updates old, and communication hides behind compute.
@@ -26,6 +34,8 @@ carries out; or workers one after another (``chain``), each from what the one be
 Formula: without overlap, Z + 2 (alpha + max(n / B_w, W n / (S B_s))) for W workers, S servers with
 equal shards of n bytes, links of B_w and B_s bytes per second, latency alpha, compute Z; the servers' adds
 and update come on top. With unequal shards the fullest server's load takes the place of n / S.
+With K copies a server takes in (W / K) n of pushes and 2 (K - 1) / K n from another server, and a worker that
+pulls from all K n. Records of r bytes weigh as much as gradients at a batch of n / r.
 With backup workers and compute times that vary, Z ends with the (W - b)-th worker to be through, where
 those that were late began late; with ``late: cancel`` Z is the (W - b)-th smallest of W compute times in
 every step, of exponential ones (H_W - H_b) / mu on average.
@@ -39,9 +49,23 @@ from collections.abc import Sequence
 
 from simpar.program import Op, Program
 from simpar.scenario.options import PsSyncOptions
-from simpar.strategies import chained
+from simpar.strategies import chained, parameter_server, replicated_servers
 from simpar.strategies.common import Setting
 from simpar.strategies.parameter_server import Key, Servers
+
+
+def least_tasks(setting: Setting) -> int:
+    """Return how many tasks an iteration has at least, counted without writing any down."""
+    if _has_copies(setting):
+        return replicated_servers.least_tasks(setting)
+    return parameter_server.least_tasks(setting)
+
+
+def _has_copies(setting: Setting) -> bool:
+    """Say whether every server holds the whole model."""
+    options = setting.strategy.options
+    assert isinstance(options, PsSyncOptions)
+    return options.placement == "replicated" or options.payload == "data"
 
 
 def build(setting: Setting) -> Program:
@@ -49,6 +73,8 @@ def build(setting: Setting) -> Program:
     given = getattr(setting.strategy.options, "update", None)
     if given is not None and given.chain:
         return chained.build(setting)
+    if _has_copies(setting):
+        return replicated_servers.build(setting)
     servers = Servers(setting)
     options = setting.strategy.options
     assert isinstance(options, PsSyncOptions)

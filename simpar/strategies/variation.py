@@ -7,7 +7,8 @@ or passes on. So every strategy of a scenario meets the same luck (common random
 difference is theirs.
 
 A worker that is slow for ever is no draw: it is in the cluster's speeds. Latency does not vary, and nor does
-the overhead of a message. A collective in closed form takes as long as its slowest worker's link.
+the overhead of a message, or what servers send to each other. A collective in closed form takes as long as
+its slowest worker's link.
 """
 
 from __future__ import annotations
@@ -222,6 +223,8 @@ def _messages(
     for task, op in enumerate(program.ops):
         r = int(program.resource[task])
         if r < 0 or not (program.message[task] >= 0 or program.resources[r].kind == "collective"):
+            continue
+        if op.worker < 0 <= op.server:  # between servers, who draw nothing
             continue
         factors = _by_run(program, task, draws.link(op.worker))
         if program.is_flow(task):

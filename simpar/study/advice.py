@@ -174,7 +174,8 @@ def _candidates(setting: Setting, program: Program, cause: str) -> Iterator[tupl
     if "servers" in meta:
         loads = meta["server_loads_bytes"]
         total, fullest = sum(loads), max(loads)
-        if meta["placement"] != "sliced" and fullest * len(loads) > 1.05 * total:
+        copied = meta["placement"] == "replicated" and len(loads) > 1
+        if copied or (meta["placement"] != "sliced" and fullest * len(loads) > 1.05 * total):
             yield own + "placement", "sliced"
         # As many servers as their links need to carry what the machines' links bring.
         enough = math.ceil(cluster.nodes * network.bytes_per_s / network.server_bytes_per_s)

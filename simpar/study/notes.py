@@ -497,6 +497,14 @@ def _idle_options(setting: Setting, program: Program) -> list[tuple[str, str]]:
             found.append((f"update.{word}", "it takes no time (simpar replay carries it out)"))
         if "placement" in given and meta["servers"] == 1:
             found.append(("placement", "one server holds everything"))
+        if "pull_from" in given and "pull_from" not in meta:
+            found.append(
+                ("pull_from", "a server holds a part of its own, not a copy (placement: replicated)")
+            )
+        elif "pull_from" in given and meta["servers"] == 1:
+            found.append(("pull_from", "one server is home and all"))
+        if "payload" in given and "payload" not in meta:
+            found.append(("payload", "gradient is the default"))
         whole = meta["placement"] == "sliced" or meta["servers"] == 1
         if meta.get("local_merge") and meta["pushers"] == meta["workers"]:
             found.append(("local_merge", "machines have one device each"))

@@ -188,6 +188,8 @@ def enough_servers(
     if "servers" not in meta:
         return None, True
     limit = cluster.nodes if meta.get("colocate") else SERVERS_PER_WORKER * cluster.workers
+    if "copies" in meta:  # each has workers of its own
+        limit = cluster.workers
     powers = [1 << bit for bit in range(limit.bit_length()) if 1 << bit < limit] + [limit]
     trials = Trials(measured, 2 * len(powers), progress)
     steps: dict[int, float] = {}

@@ -61,6 +61,8 @@ def _batch_problems(scenario: Scenario) -> list[Problem]:
         one.kind in UNEVEN
         and getattr(one.options, "push_every", 1) == 1
         and getattr(one.options, "backup_workers", 0) == 0
+        and getattr(one.options, "payload", "") != "data"
+        and getattr(one.options, "placement", "") != "replicated"
         for one in scenario.strategies
     )
     if whole is None or whole % workers == 0 or uneven:

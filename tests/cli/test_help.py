@@ -112,4 +112,4 @@ def test_the_words_that_an_option_takes_are_listed():
     words = [sys.executable, "-m", "simpar", "strategies", "ps-sync"]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     (line,) = [line for line in said.splitlines() if line.lstrip().startswith("placement")]
-    assert "(sliced, balanced, round_robin, hash)" in line
+    assert "(sliced, balanced, round_robin, hash, replicated)" in line

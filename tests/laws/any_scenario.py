@@ -52,6 +52,15 @@ def draw(seed):
             {"hosted": {"parts": 3}},
             "replicated",
             "ensemble",
+            {
+                "ps-sync": {
+                    "name": "copies",
+                    "servers": min(servers, workers),
+                    "placement": "replicated",
+                    "pull_from": ("home", "all")[seed % 2],
+                    "payload": ("gradient", "model")[seed // 2 % 2],
+                }
+            },
         ],
         "layers": [
             (

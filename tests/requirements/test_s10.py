@@ -91,6 +91,33 @@ def test_s10a_on_either_side_of_that_batch_the_other_is_more_to_send(scene, agre
     agree("data over gradients", found.data_bytes / pushes, batch / 120)
 
 
+SENT = {"ps-sync": {"payload": "data"}}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("batch", [30, 60, 120, 240])
+def test_s10a_servers_that_compute_are_sent_records_in_place_of_gradients(scene, agree, batch, workers):
+    """Both ways in the account: W B r of data for W n of gradients, and the parameters come back."""
+    numbers = {"workers": workers, "batch": batch, "data": (RECORD, 1e6, 2)}
+    records, gradients = (traffic(scene, one, **numbers) for one in (SENT, "ps-sync"))
+    read = workers * batch * RECORD  # by the workers, from the store
+    agree("parameters that come back, B", records.parameters_bytes, workers * N)
+    agree("gradients and parameters, B", gradients.parameters_bytes, 2 * workers * N)
+    agree("records sent over gradients sent", (records.data_bytes - read) / (workers * N), batch / 120)
+
+
+def test_s10a_a_sweep_over_the_batch_turns_where_records_weigh_as_much_as_parameters(scene, measure, agree):
+    """One worker, whose compute is the server's: which way is the shorter step is up to bytes alone."""
+    more = {}
+    for batch in (30, 60, 119, 120, 121, 240, 480):
+        numbers = {"layers": LAYERS, "batch": batch, "workers": 1}
+        records = measure(scene(SENT, data=(RECORD,), **numbers)).step_s
+        more[batch] = records - measure(scene("ps-sync", **numbers)).step_s
+        agree("records' seconds more than gradients'", more[batch], (batch * RECORD - N) / 1000.0, abs=1e-9)
+    assert max(more[30], more[60], more[119]) < 0 < min(more[121], more[240], more[480])
+    agree("at the crossover, s", more[120], 0.0, abs=1e-9)
+
+
 @pytest.mark.parametrize("batch", [1, 4, 16])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_s10b_parameters_an_epoch_fall_with_the_batch_and_data_do_not(scene, agree, batch, workers):

@@ -272,11 +272,6 @@ def test_a_key_without_a_value_says_so_even_where_null_is_fine(problems):
             "compression: 2",
             "9:15: strategies[0].compression: 'compression' is not modelled by this version",
         ),
-        (
-            "servers: 2",
-            "placement: replicated",
-            "9:26: strategies[0].placement: placement 'replicated' is not modelled by this",
-        ),
         ("servers: 2", "slice_bytes: 0", "9:28: strategies[0].slice_bytes: 0 is zero, and may not be"),
         ("servers: 2", "name: 'a[b'", "9:21: strategies[0].name: 'a[b' has a '[' in it; leave out '['"),
         (

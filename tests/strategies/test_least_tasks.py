@@ -24,6 +24,8 @@ OF_ANY_MODEL = sorted(set(LEAST_TASKS) - {"tensor"})
         *((kind, {"servers": 2, "overlap": True}) for kind in ("ps-sync", "ps-async", "ps-ssp")),
         ("ps-sync", {"servers": 8, "placement": "round_robin"}),
         ("ps-sync", {"servers": 2, "placement": "balanced", "slice_bytes": "8 B", "overlap": True}),
+        ("ps-sync", {"placement": "replicated"}),
+        ("ps-sync", {"payload": "model"}),
         ("ps-async", {"servers": 2, "local_merge": True}),
         ("ps-async", {"servers": 2, "colocate": True}),
         ("ps-async", {"trigger": {"timeout": "1 s"}}),
