@@ -95,3 +95,8 @@ class EngineError(SimparError):
 
 class ExecutionError(SimparError):
     """A real run could not go on; the message names the process, its last task and what happened."""
+
+    def __init__(self, message: str, story: str = "") -> None:
+        """Say *message*; *story* is the traceback of the process, if there is one."""
+        super().__init__(message)
+        self.story = story

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from simpar.errors import FitError, InputError, Problem, SimparError
+from simpar.errors import ExecutionError, FitError, InputError, Problem, SimparError
 
 SCENARIO = click.argument("scenario", metavar="SCENARIO", type=str)
 
@@ -40,9 +40,13 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: Sequence[str])
 
 
 def report(error: SimparError) -> int:
-    """Print every problem on stderr, a line each, and return the exit status: 1 for memory, else 2."""
+    """Print every problem on stderr, a line each; return 1 where a run died or memory lacks, else 2."""
     for problem in error.problems:
         click.echo(str(problem), err=True)
+    if isinstance(error, ExecutionError):
+        if error.story:
+            click.echo(error.story, err=True)
+        return 1
     if isinstance(error, FitError):
         return 1
     files = sorted({problem.file for problem in error.problems if problem.line})

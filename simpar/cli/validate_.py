@@ -11,7 +11,7 @@ from simpar.cli.common import SCENARIO, Progress, examples, not_the_input, print
 from simpar.errors import InputError, Problem, one_line
 
 if TYPE_CHECKING:
-    from simpar.study.validate import Validation
+    from simpar.study.validation import Validation
 
 PLOT_ENDINGS = (".svg", ".png", ".pdf")
 

@@ -19,6 +19,7 @@ from simpar.scenario.report import EXAMPLES, Report
 from simpar.scenario.schema import count_workers, devices_per_node
 from simpar.scenario.shape_checks import check_shape
 from simpar.scenario.topology import check_topology, kind_of, machine_names
+from simpar.scenario.update_checks import check_update
 from simpar.scenario.variation import check_variation
 from simpar.scenario.words import Path
 from simpar.units import Kind, parse, shown
@@ -56,7 +57,7 @@ def check_all(data: Data, report: Report, profile: ProfileFile | None) -> None:
                         pushers = workers // (devices_per_node(cluster) or 1)
                     _check_servers(kind, options, pushers, ("strategies", index), report)
                     _check_all_reduce(kind, options, ("strategies", index), report)
-                    _check_update(kind, options, model or {}, ("strategies", index), report)
+                    check_update(kind, options, model or {}, ("strategies", index), report)
                     _check_hosted(kind, options, ("strategies", index), report)
                     read = _section(data, "data") or {}
                     check_payload(kind, options, workers, read, ("strategies", index), report)
@@ -352,53 +353,6 @@ def _check_servers(kind: Any, options: Data, workers: Any, here: Path, report: R
         if window > 1:
             said += f" to {window} iterations"
         report.add((*path, "count"), said, f"write at most {workers * window}")
-
-
-_APART = {
-    "window": (1, "a worker that goes on before its pull has no one distance to the centre"),
-    "pull_every": (1, "a worker is drawn to the centre that it pulls"),
-    "local_merge": (False, "devices that push together have no parameters of their own"),
-    "backup_workers": (0, "the centre is the mean of all"),
-    "trigger": (None, "each replica moves the centre when it comes"),
-    "softsync": (None, "each replica moves the centre when it comes"),
-}
-"""What elastic averaging does not go with: what each option may be, and why no more."""
-
-_CHAINED = ("overlap", "window", "push_every", "local_merge", "backup_workers", "credit", "slice_bytes")
-"""Options that a chain of workers, of which one computes at a time, has no use for."""
-
-
-def _check_update(kind: Any, options: Data, model: Data, here: Path, report: Report) -> None:
-    """Note updates that exclude each other or other options."""
-    update, path = options.get("update"), (*here, "update")
-    if not isinstance(update, dict) or not report.clean(path):
-        return
-    for key in ("payload", "placement"):
-        if options.get(key) in ("model", "data", "replicated") and report.clean((*here, key)):
-            said = "the servers' update is of gradients that are pushed to the one that holds them"
-            report.add(path, said, f"remove it, or '{key}'", key=True)
-    if update.get("elastic") is not None:
-        for key, (usual, why) in _APART.items():
-            if options.get(key, usual) != usual and report.clean((*here, key)):
-                said = f"with update.elastic, {why}"
-                fix = "remove it, or update.elastic"
-                report.add((*here, key), said, fix, key=True)
-        if update.get("chain"):
-            said = "a chain has one set of parameters, and no centre to be drawn to"
-            report.add((*path, "chain"), said, "remove it, or elastic", key=True)
-    if update.get("momentum") is not None and "optimizer" in model:
-        said = "model.optimizer says what the update is already"
-        report.add((*path, "momentum"), said, "keep one of them", key=True)
-    if not update.get("chain"):
-        return
-    if kind != "ps-sync":
-        report.add(
-            (*path, "chain"), f"workers of {kind} wait for nobody", "remove it, or take ps-sync", key=True
-        )
-    for key in _CHAINED:
-        if key in options and report.clean((*here, key)):
-            said = "with update.chain workers go one after another"
-            report.add((*here, key), said, "remove it, or update.chain", key=True)
 
 
 def _check_hosted(kind: Any, options: Data, here: Path, report: Report) -> None:

@@ -26,7 +26,7 @@ from simpar.show.plot_gantt import (
 )
 from simpar.show.scales import Scale, frame, scale
 from simpar.show.sheet import GAP, GREY, INK, MARGIN, SMALL, WIDTH, Head, Key, Sheet, inches, picture
-from simpar.study.validate import Case, Validation
+from simpar.study.validation import Case, Validation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simpar.show import words
 from simpar.show.table import columns
-from simpar.study.validate import Case, Validation
+from simpar.study.validation import Case, Validation
 
 
 def validation(result: Validation, tasks: bool = False) -> str:

@@ -19,14 +19,19 @@ from replay_lab import LAB, RATE
 
 import simpar
 from simpar.errors import ExecutionError, ProgramError
-from simpar.execute.numpy_backend import Crew
+from simpar.execute.numpy_backend import Crew, Job
 from simpar.execute.shared import Memory
+from simpar.strategies import prepare
+from simpar.study.training import task_of
 
 SYNCHRONOUS = [
     ({"single": {}}, 1),
     ({"hosted": {"parts": 3}}, 2),
     ({"ps-sync": {"servers": 2}}, 3),
     ({"ps-sync": {"servers": 2, "overlap": True, "slice_bytes": "128 B", "credit": "256 B"}}, 2),
+    ({"ps-sync": {"servers": 2, "placement": "replicated"}}, 3),
+    ({"ps-sync": {"payload": "model", "servers": 2}}, 3),
+    ({"ps-sync": {"payload": "data"}}, 2),
     ({"allreduce": {}}, 3),
     ({"allreduce": {"algorithm": "tree", "overlap": True, "bucket": "300 B"}}, 3),
     ({"allreduce": {"algorithm": "halving-doubling"}}, 3),
@@ -40,6 +45,8 @@ ASYNCHRONOUS = [
     {"ps-async": {"trigger": {"count": 2}}},
     {"ps-async": {"trigger": {"timeout": "1 ms"}}},
     {"ps-async": {"softsync": 1}},
+    {"ps-async": {"update": {"elastic": 0.3, "noise_std": 0.01}}},
+    {"ps-async": {"pull_every": 2}},
     {"ps-sync": {"backup_workers": 1}},
 ]
 SERVER = {"server": {"add_rate": "1 MB/s", "update_rate": "1 MB/s"}}
@@ -56,7 +63,8 @@ def called(value):
 @pytest.mark.slow
 @pytest.mark.parametrize(("strategy", "workers"), SYNCHRONOUS, ids=called)
 def test_processes_learn_what_one_device_learns(strategy, workers):
-    found = run(program_of(strategy, workers))
+    records = {"data": {"record_bytes": "56 B"}} if "'data'" in str(strategy) else {}
+    found = run(program_of(strategy, workers, **records))
     wanted, losses = one_device(LAB.model, LAB.parameters, LAB.source, LAB.STEPS, workers * LAB.BATCH, RATE)
     for one, other in zip(found.parameters, wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * np.abs(other).max())
@@ -193,7 +201,7 @@ def test_an_error_in_one_process_is_told_with_its_traceback():
         run(program, source=Failing(given.source, 4 * LAB.BATCH))
     said = str(caught.value)
     assert "forward of iteration 2: RuntimeError: the samples are used up" in said
-    assert "Traceback" in said
+    assert caught.value.story.startswith("Traceback")
     assert left_over() == before
 
 
@@ -230,7 +238,7 @@ import sys
 sys.path[:0] = {paths!r}
 from real_lab import job
 from test_numpy_backend import Slow, program_of
-from simpar.execute.numpy_backend import Crew
+from simpar.execute.numpy_backend import Crew, Job
 if __name__ == "__main__":
     program = program_of({{"ps-sync": {{}}}}, 2, steps=2000)
     with Crew(job(program, source=Slow(job(program).source))) as crew:
@@ -269,3 +277,35 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ps-sync", "allreduce"])
+def test_two_processes_learn_to_read_digits(strategy):
+    """Real data, real processes: after 12 epochs 95 % of 397 digits that nobody has seen are read rightly."""
+    pytest.importorskip("sklearn")
+    scenario = simpar.load(
+        {
+            "name": "digits",
+            "model": {
+                "preset": "mlp",
+                "shape": {"sizes": [64, 64, 10]},
+                "batch": 32,
+                "optimizer": "sgd",
+                "learning_rate": 0.3,
+            },
+            "data": {"set": "digits"},
+            "cluster": {"workers": 2, "device": {"flops": "1 GFLOP/s"}},
+            "network": {"bandwidth": "1 Gbit/s", "latency": "20 us"},
+            "strategies": [strategy],
+            "run": {"steps": 12 * 1400 // 64, "warmup": 0},
+        }
+    )
+    task = task_of(prepare(scenario, strategy))
+    given = Job(simpar.compile(scenario, strategy), task.model, task.parameters, task.source, task.optimizer)
+    with Crew(given) as crew:
+        found = crew.run()
+    images, labels = task.test
+    said, _ = task.model.forward(found.parameters, images)
+    assert (said.argmax(axis=-1) == labels).mean() >= 0.95
+    assert len(labels) == 397

@@ -125,7 +125,7 @@ def test_the_spread_is_what_every_second_run_differs_by():
 
 
 def test_what_has_no_room_is_refused_with_the_sum(monkeypatch):
-    monkeypatch.setattr(study, "_free_bytes", lambda: 100e6)
+    monkeypatch.setattr(study, "free_bytes", lambda: 100e6)
     with pytest.raises(FitError) as caught:
         simpar.validate(FILE, strategies=["ps-sync"])
     # Two devices, a server and a network.
